@@ -1,0 +1,3 @@
+"""Config-composed experiments for training and optimizing language models."""
+
+__version__ = "0.1.0"
