@@ -1,0 +1,6 @@
+"""`python -m loomlab` is `loom`."""
+
+from loomlab.entry.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Attention options: how tokens mix."""

@@ -1,0 +1,36 @@
+"""Text of the model while it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytorch_lightning as pl
+import torch
+
+
+class Samples(pl.Callback):
+    """After each validation, append a sample of the model's text to samples.txt."""
+
+    def __init__(
+        self,
+        prompt: str = "It was a",
+        length: Annotated[int, "[1, inf)"] = 40,
+        fill: str = "He went to the [MASK] and sat down .",
+    ) -> None:
+        """`prompt` is continued by `length` tokens; a masked model fills `fill` instead."""
+        self.prompt = prompt
+        self.length = length
+        self.fill = fill
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write one sample; the random state of training is left untouched."""
+        if not trainer.is_global_zero:
+            return
+        text = self.fill if getattr(pl_module, "head", "") == "masked_lm" else self.prompt
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            sample = pl_module.sample(text, self.length)  # type: ignore[operator]
+        path = Path(trainer.default_root_dir) / "samples.txt"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"--- step {trainer.global_step}\n{sample}\n")

@@ -1,0 +1,1 @@
+"""From command line to a checked config, without importing torch."""

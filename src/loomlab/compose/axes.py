@@ -1,0 +1,87 @@
+"""The axes of an experiment: what each is for and which may hold several options at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One config group. Kind is outcome, speed, observe or run."""
+
+    name: str
+    kind: str
+    multiple: bool = False
+
+
+AXES = (
+    Axis("model", "outcome"),
+    Axis("attention", "outcome"),
+    Axis("position", "outcome"),
+    Axis("objective", "outcome"),
+    Axis("corpus", "outcome"),
+    Axis("tokenizer", "outcome"),
+    Axis("optimizer", "outcome"),
+    Axis("scheduler", "outcome"),
+    Axis("compression", "outcome", multiple=True),
+    Axis("parallelism", "speed"),
+    Axis("precision", "speed"),
+    Axis("callbacks", "run", multiple=True),
+    Axis("logger", "run", multiple=True),
+    Axis("trainer", "run"),
+    Axis("paths", "run"),
+    Axis("experiment", "run"),
+    Axis("debug", "run"),
+)
+SELECTORS = ("experiment", "debug")  # choose options of other axes; hold no settings of their own
+
+
+def axis(name: str) -> Axis | None:
+    """The axis of that name."""
+    return next((a for a in AXES if a.name == name), None)
+
+
+def options_in(folder: Path) -> dict[str, list[str]]:
+    """Option names per group in one config folder."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*/**/*.yaml")):
+        group = path.parent.relative_to(folder).as_posix()
+        groups.setdefault(group, []).append(path.stem)
+    return groups
+
+
+def all_options(folders: list[Path]) -> dict[str, list[str]]:
+    """Option names per group over all config folders."""
+    merged: dict[str, list[str]] = {}
+    for folder in folders:
+        for group, names in options_in(folder).items():
+            merged[group] = sorted({*merged.get(group, []), *names})
+    return merged
+
+
+@cache
+def option_text(folders: tuple[Path, ...], group: str, option: str) -> str:
+    """The YAML text of an option; the first folder that has it wins, as in Hydra."""
+    for folder in folders:
+        path = folder / group / f"{option}.yaml"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    return ""
+
+
+def option_target(folders: tuple[Path, ...], group: str, option: str) -> str:
+    """The `_target_` of an option, through the presets it builds on; empty for none."""
+    content = yaml.safe_load(option_text(folders, group, option)) or {}
+    if "_target_" in content:
+        return str(content["_target_"])
+    for entry in content.get("defaults", []):
+        name = entry if isinstance(entry, str) else ""
+        if name and name != "_self_" and not name.startswith("/") and name != option:
+            target = option_target(folders, group, name)
+            if target:
+                return target
+    return ""

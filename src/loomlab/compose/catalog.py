@@ -1,0 +1,71 @@
+"""Every option there is, with what its class says, for preflight and for `loom options`."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from loomlab.compose.axes import AXES, all_options, option_target, option_text
+from loomlab.compose.compatibility import Pick
+from loomlab.compose.search import package_conf
+from loomlab.compose.source import ClassSource, SourceError, read_target
+
+
+class Catalog:
+    """The options of all config folders."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self.folders = tuple(folders)
+        self.options = all_options(folders)
+
+    def picks(self, axis: str) -> list[Pick]:
+        """All options of an axis whose class can be read."""
+        found = []
+        for option in self.options.get(axis, []):
+            source = self.source(axis, option)
+            if source is not None:
+                found.append(Pick(axis, option, source))
+        return found
+
+    def source(self, axis: str, option: str) -> ClassSource | None:
+        """What the class of an option says; None for an option without a class."""
+        target = option_target(self.folders, axis, option)
+        if not target:
+            return None
+        try:
+            return read_target(target)
+        except SourceError:
+            return None
+
+    def describe(self, axis: str, option: str) -> str:
+        """One line: the comment at the head of the YAML, else the first sentence of its class."""
+        text = option_text(self.folders, axis, option)
+        comments = []
+        for line in text.splitlines():
+            if not line.startswith("#"):
+                break
+            if not line.startswith("# @package"):
+                comments.append(line.lstrip("# "))
+        if comments:
+            return comments[0]
+        source = self.source(axis, option)
+        return source.summary.split(". ")[0].rstrip(".") + "." if source else ""
+
+    def fitting(self) -> dict[str, list[Pick]]:
+        """All options per axis."""
+        return {a.name: self.picks(a.name) for a in AXES}
+
+
+@cache
+def default_options() -> dict[str, str]:
+    """The option each single-select axis takes when none is named."""
+    content = yaml.safe_load((package_conf() / "train.yaml").read_text(encoding="utf-8"))
+    defaults: dict[str, str] = {}
+    for entry in content["defaults"]:
+        if isinstance(entry, dict):
+            (axis, option), *_ = entry.items()
+            if isinstance(option, str):
+                defaults[axis] = option
+    return defaults

@@ -1,0 +1,40 @@
+"""Which option was picked on each axis, read from the composed config itself.
+
+Hydra's `runtime.choices` leaves multi-select groups out, so it is only one of the two sources.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from loomlab.compose.axes import AXES, SELECTORS
+
+
+def chosen(config: DictConfig) -> dict[str, Any]:
+    """Axis -> option name, or the list of names on a multi-select axis.
+
+    `config` holds Hydra's own node (a fresh composition) or the recorded `choice` node (a run).
+    """
+    recorded = OmegaConf.select(config, "choice")
+    if recorded is not None:
+        return dict(OmegaConf.to_container(recorded))  # type: ignore[arg-type]
+    runtime = _runtime_choices(config)
+    picks: dict[str, Any] = {}
+    for axis in AXES:
+        if axis.multiple:
+            picks[axis.name] = list(OmegaConf.select(config, axis.name) or {})
+        elif axis.name in SELECTORS or axis.name != "paths":
+            picks[axis.name] = runtime.get(axis.name)
+    return picks
+
+
+def _runtime_choices(config: DictConfig) -> dict[str, Any]:
+    """Hydra's record of the options picked on single-select axes."""
+    node = OmegaConf.select(config, "hydra.runtime.choices")
+    if node is None:
+        from hydra.core.hydra_config import HydraConfig
+
+        node = HydraConfig.get().runtime.choices
+    return dict(node)

@@ -1,0 +1,57 @@
+"""Compose configs from overrides, one job or a whole sweep, as `hydra.main` would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from loomlab.compose.resolvers import register_resolvers
+from loomlab.compose.schema import register_schemas
+from loomlab.compose.search import install_search_path, named_conf_dirs, package_conf
+
+CONFIG_NAME = "train"
+
+
+def prepare(arguments: list[str] | None = None) -> None:
+    """Register schemas, resolvers and the user's config folders with Hydra."""
+    register_resolvers()
+    register_schemas(arguments)
+    install_search_path(arguments or [])
+
+
+@contextmanager
+def composing(arguments: list[str] | None = None) -> Iterator[ConfigLoader]:
+    """Hydra ready to compose; its global state is put back afterwards."""
+    prepare(arguments)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(package_conf()), version_base="1.3", job_name=CONFIG_NAME):
+        loader = GlobalHydra.instance().config_loader()
+        search_path = loader.get_search_path()
+        for folder in named_conf_dirs(arguments or []):
+            search_path.prepend(provider="command-line", path=f"file://{folder}")
+        yield loader
+
+
+def compose_job(overrides: list[str]) -> DictConfig:
+    """The config of one job, with Hydra's own node under `hydra`."""
+    return compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+
+
+def expand_sweep(overrides: list[str], loader: ConfigLoader) -> list[list[str]]:
+    """Overrides of every job of a grid sweep, in Hydra's order."""
+    parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+    jobs: list[list[str]] = BasicSweeper.split_arguments(parsed, None)[0]
+    return jobs
+
+
+def conf_file(group: str, option: str) -> Path:
+    """The package's own file of an option."""
+    return package_conf() / group / f"{option}.yaml"

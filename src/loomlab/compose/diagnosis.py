@@ -1,0 +1,140 @@
+"""The first gate's refusals in words a person can act on: Hydra stops at the first, this lists all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from loomlab.compose.axes import AXES, axis
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.composer import compose_job
+from loomlab.compose.problem import Problem, did_you_mean
+
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def diagnose(
+    overrides: list[str], error: Exception, loader: ConfigLoader, catalog: Catalog
+) -> tuple[list[Problem], list[str]]:
+    """Every override that Hydra would refuse, found by trying each on its own; and the rest."""
+    parsed, problems = _parse(overrides, loader)
+    groups = [o for o in parsed if _is_group(o, catalog)]
+    good_groups = []
+    for override in groups:
+        found = list(_group_problems(override, catalog))
+        problems += found
+        if not found:
+            good_groups.append(override.input_line or "")
+    base, failure = _try(good_groups)
+    if base is None:
+        return problems or [Problem("config", _first_line(failure or error))], []
+    good = list(good_groups)
+    for override in parsed:
+        if override not in groups:
+            found = list(_value_problems(override, good_groups, base, catalog))
+            problems += found
+            good += [] if found else [override.input_line or ""]
+    return problems or [Problem("config", _first_line(error))], good
+
+
+def _parse(
+    overrides: list[str], loader: ConfigLoader
+) -> tuple[list[Override], list[Problem]]:
+    parser = OverridesParser.create(config_loader=loader)
+    parsed, problems = [], []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except (OverrideParseException, HydraException):
+            fix = "write key=value; quote a value that holds = , or spaces: key='\"a=b\"'"
+            problems.append(Problem(text, "cannot be read as an override", fix))
+    return parsed, problems
+
+
+def _is_group(override: Override, catalog: Catalog) -> bool:
+    return override.key_or_group in catalog.options
+
+
+def _group_problems(override: Override, catalog: Catalog) -> Iterator[Problem]:
+    """Options that do not exist, and options that leave their folder."""
+    group = override.key_or_group
+    value = override.value()
+    names = value if isinstance(value, list) else [value]
+    known = catalog.options[group]
+    for name in names:
+        if name is None or str(name) in known:
+            continue
+        what = f"there is no option '{name}'"
+        yield Problem(group, what, did_you_mean(str(name), known, "options"))
+    declared = axis(group)
+    if isinstance(value, list) and declared is not None and not declared.multiple:
+        yield Problem(group, "takes one option, not a list", f"write {group}={names[0]}")
+
+
+def _try(overrides: list[str]) -> tuple[DictConfig | None, Exception | None]:
+    try:
+        return compose_job(overrides), None
+    except COMPOSE_ERRORS as error:
+        return None, error
+
+
+def _value_problems(
+    override: Override, groups: list[str], base: DictConfig, catalog: Catalog
+) -> Iterator[Problem]:
+    """What is wrong with one value override on top of the chosen options."""
+    line = override.input_line or ""
+    config, error = _try([*groups, line])
+    if config is not None or error is None:
+        return
+    key = override.key_or_group
+    parent_path, _, leaf = key.rpartition(".")
+    parent = OmegaConf.select(base, parent_path) if parent_path else base
+    if isinstance(parent, DictConfig) and leaf in parent and not override.is_add():
+        yield Problem(key, _type_complaint(error))
+        return
+    if parent is None or not isinstance(parent, DictConfig):
+        yield _missing_parent(key, base, catalog)
+        return
+    names = [str(k) for k in parent if not str(k).startswith("_") and k != "hydra"]
+    if parent is base:
+        names += [a.name for a in AXES]
+        yield Problem(key, "there is no such key or axis", did_you_mean(leaf, names))
+        return
+    owner = str(parent.get("_target_", parent_path)).rpartition(".")[2]
+    yield Problem(key, f"{owner} has no setting '{leaf}'", did_you_mean(leaf, names, "settings"))
+
+
+def _missing_parent(key: str, base: DictConfig, catalog: Catalog) -> Problem:
+    """A key below something that is not there: a misspelled axis or an option not selected."""
+    first, _, rest = key.partition(".")
+    option = rest.partition(".")[0]
+    declared = axis(first)
+    if declared is not None and declared.multiple and option in catalog.options.get(first, []):
+        fix = f"add it: {first}=[...,{option}]"
+        return Problem(key, f"{option} is not selected on axis {first}", fix)
+    if first not in base:
+        names = [str(k) for k in base if k != "hydra"]
+        return Problem(key, f"there is no axis or key '{first}'", did_you_mean(first, names))
+    return Problem(key, "there is no such key", did_you_mean(option, map(str, base[first])))
+
+
+def _type_complaint(error: Exception) -> str:
+    """Hydra's message about a value, without its wrapping."""
+    cause = error.__cause__ or error
+    text = _first_line(cause)
+    match = re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
+    if match:
+        kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
+        return f"'{match[1]}' is not {kind.get(match[2], match[2].lower())}"
+    return text
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

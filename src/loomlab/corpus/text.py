@@ -1,0 +1,65 @@
+"""A corpus of the user's own files."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from loomlab.corpus.base import Corpus
+from loomlab.errors import InputError
+from loomlab.text.files import corpus_files, file_documents, path_problems
+from loomlab.text.identity import files_digest
+from loomlab.text.passages import held_out
+
+
+class Text(Corpus):
+    """Your own files: path = a file, folder or glob of .txt, .jsonl (each also .gz) or .parquet.
+
+    A .txt file is cut into passages of whole paragraphs of about `passage_bytes`; a row of
+    .jsonl or .parquet is a document, its text at `text_key`. Every `validation_every`-th document
+    over all files, in the order of their paths, is held out. Blank documents are dropped and
+    counted. errors=replace reads bytes that are not text in `encoding` as U+FFFD.
+    """
+
+    problem_check = "loomlab.text.files.path_problems"  # `problems` without importing Lightning
+
+    def __init__(
+        self,
+        path: str = "",
+        text_key: str = "text",
+        passage_bytes: Annotated[int, "[100, inf)"] = 4000,
+        validation_every: Annotated[int, "[2, inf)"] = 20,
+        encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8",
+        errors: Literal["strict", "replace"] = "strict",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path, self.text_key = path, text_key
+        self.passage_bytes, self.validation_every = passage_bytes, validation_every
+        self.encoding, self.errors = encoding, errors
+
+    @staticmethod
+    def problems(settings: dict[str, Any]) -> list[str]:
+        """What is wrong with `path`, one sentence each, without reading a file's content."""
+        return path_problems(settings)
+
+    def documents(self, split: str) -> Iterator[str]:
+        """Documents in the order of the files' paths; InputError when a file cannot be read."""
+        return held_out(self._solid(), self.validation_every, split)
+
+    def fingerprint(self) -> str:
+        """Hash of the files and of the settings that cut them."""
+        files = corpus_files(self.path)
+        cut = [self.text_key, self.passage_bytes, self.encoding, self.errors]
+        kinds = [file.suffixes for file in files]
+        return files_digest(files, "text", cut, self.validation_every, kinds)
+
+    def _solid(self) -> Iterator[str]:
+        found = False
+        for file in corpus_files(self.path):
+            documents = file_documents(
+                file, self.text_key, self.passage_bytes, self.encoding, self.errors
+            )
+            for document in documents:
+                found = found or bool(document.strip())
+                yield document
+        if not found:
+            raise InputError(f"{self.path} holds only blank text: 0 documents")

@@ -1,0 +1,1 @@
+"""Entry points: one thin file per verb of the console script `loom`."""

@@ -1,0 +1,1 @@
+"""Model options: one backbone per file."""

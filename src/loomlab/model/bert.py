@@ -1,0 +1,145 @@
+"""BERT: an encoder that fills in masked tokens.
+
+Shapes: B batch, T tokens, M masked tokens, D width, V vocabulary.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+from transformers.modeling_outputs import MaskedLMOutput
+
+from loomlab.errors import InputError
+from loomlab.model.block import ACTIVATIONS, make_norm
+from loomlab.model.config import TransformerConfig
+from loomlab.model.transformer import Transformer, TransformerModel
+
+
+class BERTConfig(TransformerConfig):
+    """Post-norm encoder Transformer, BERT style."""
+
+    model_type = "loom_bert"
+    architecture = "encoder"
+
+    def __init__(
+        self,
+        norm_order: Literal["pre", "post"] = "post",
+        norm_epsilon: Annotated[float, "(0, 1)"] = 1e-12,
+        embedding_norm: bool = True,
+        activation: Literal["gelu", "gelu_tanh", "relu", "relu2", "silu", "swiglu"] = "gelu",
+        head_transform: bool = True,
+        *,
+        mask_token_id: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.head_transform = head_transform
+        self.mask_token_id = mask_token_id
+        super().__init__(
+            norm_order=norm_order,
+            norm_epsilon=norm_epsilon,
+            embedding_norm=embedding_norm,
+            activation=activation,
+            **kwargs,
+        )
+
+    def build(self, head: str) -> nn.Module:
+        """The model with the head an objective asks for.
+
+        Raises:
+            InputError: `head` is not "masked_lm".
+        """
+        if head != "masked_lm":
+            raise InputError(
+                f"model=bert is an encoder and has no {head} head: choose objective=mlm, "
+                "or a decoder such as model=gpt."
+            )
+        return BERTForMaskedLM(self)
+
+
+class BERTModel(Transformer):
+    """The trunk of BERT, without a head."""
+
+    config_class = BERTConfig
+
+
+class MaskedLMHead(nn.Module):
+    """Hidden states to logits, through one more layer as in BERT (Devlin et al. 2019)."""
+
+    def __init__(self, config: BERTConfig) -> None:
+        super().__init__()
+        self.has_transform = config.head_transform
+        if config.head_transform:
+            # A gated activation needs two halves; after one square matrix plain SiLU stands in.
+            name = "silu" if config.activation == "swiglu" else config.activation
+            self.dense = nn.Linear(config.width, config.width, bias=config.bias)
+            self.activation = ACTIVATIONS[name]
+            self.norm = make_norm(config)
+        self.decoder = nn.Linear(config.width, config.vocab_size, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (..., V) of hidden states (..., D)."""
+        if self.has_transform:
+            x = self.norm(self.activation(self.dense(x)))
+        return self.decoder(x)
+
+
+class BERTForMaskedLM(TransformerModel):
+    """BERT with the head that predicts masked tokens."""
+
+    config_class = BERTConfig
+    _tied_weights_keys = {"head.decoder.weight": "transformer.embedding.weight"}
+
+    def __init__(self, config: BERTConfig) -> None:
+        super().__init__(config)
+        self.transformer = BERTModel(config)
+        self.head = MaskedLMHead(config)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """The layer that gives the logits."""
+        return self.head.decoder
+
+    def set_output_embeddings(self, new_embeddings: nn.Linear) -> None:
+        """Replace the layer that gives the logits."""
+        self.head.decoder = new_embeddings
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        document_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        masked_index: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> MaskedLMOutput:
+        """The logits of the tokens, (B, T, V), and their loss if `labels` are given.
+
+        Args:
+            labels: (B, T); -100 is ignored.
+            masked_index: (M,) places in the flattened B * T: logits are (M, V), computed only
+                there (and so is the loss), which saves most of the head at a masking of 15 %.
+        The other arguments are those of `Transformer.forward`.
+        """
+        output = self.transformer(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            document_ids=document_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        hidden = output.last_hidden_state
+        if masked_index is not None:
+            hidden = hidden.flatten(0, 1)[masked_index]
+        logits, loss = self.head(hidden), None
+        if labels is not None:
+            target = labels.flatten() if masked_index is None else labels.flatten()[masked_index]
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), target)
+        return MaskedLMOutput(loss=loss, logits=logits)
+
+
+AutoConfig.register(BERTConfig.model_type, BERTConfig)
+AutoModel.register(BERTConfig, BERTModel)
+AutoModelForMaskedLM.register(BERTConfig, BERTForMaskedLM)

@@ -1,0 +1,122 @@
+"""The Transformer trunk that decoders and encoders share.
+
+Shapes: B batch, T tokens, S keys (T and what a cache holds), D width.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, PreTrainedModel, initialization
+from transformers.modeling_outputs import BaseModelOutputWithPast
+
+from loomlab.attention.layout import Layout
+from loomlab.component import build_component
+from loomlab.model.block import MLP, Block, SelfAttention, make_norm
+from loomlab.model.config import TransformerConfig
+from loomlab.position.base import Position
+
+LEARNED = {"_target_": "loomlab.position.learned.Learned"}
+
+
+class TransformerModel(PreTrainedModel):
+    """What trunks and models with a head have in common: names, initialization, blocks."""
+
+    config: TransformerConfig
+    base_model_prefix = "transformer"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["Block"]
+    _input_embed_layer = "embedding"
+
+    def blocks(self) -> list[nn.Module]:
+        """The blocks in order."""
+        return list(self.base_model.layers)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal weights, zero biases; projections onto a pre-norm residual path are scaled down.
+
+        A pre-norm path adds up 2 * layers branches (Radford et al. 2019, section 2.3); a
+        post-norm path is normalized after each, so BERT needs no such scale.
+        """
+        super()._init_weights(module)
+        if isinstance(module, SelfAttention | MLP) and self.config.norm_order == "pre":
+            std = self.config.initializer_range / math.sqrt(2 * self.config.layers)
+            initialization.normal_(module.out.weight, mean=0.0, std=std)
+
+
+class Transformer(TransformerModel):
+    """Embeddings, blocks and final norm: token ids in, hidden states out."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.causal = config.architecture == "decoder"
+        self.embedding = nn.Embedding(config.vocab_size, config.width)
+        self.embedding_norm = make_norm(config) if config.embedding_norm else nn.Identity()
+        self.embedding_dropout = nn.Dropout(config.embedding_dropout)
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        # After post-norm blocks the hidden states are normalized already.
+        self.norm = make_norm(config) if config.norm_order == "pre" else nn.Identity()
+        # Last, so that its random numbers are drawn after those of the blocks: models that differ
+        # in position alone start from the same other weights.
+        self.position = build_component(
+            config.position or LEARNED,
+            Position,
+            width=config.width,
+            heads=config.heads,
+            context_length=config.context_length,
+        )
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        document_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPast:
+        """The hidden states (B, T, D) of the tokens.
+
+        Args:
+            input_ids: (B, T); or give `inputs_embeds`, (B, T, D).
+            attention_mask: (B, S), zero at padding.
+            position_ids: (B, T); by default counted from the first token that is not padding.
+            document_ids: (B, S); tokens attend only to tokens of the same id.
+            past_key_values: keys and values of earlier tokens, extended in place.
+            use_cache: start a cache if none is given (decoders).
+        """
+        x_BTD = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        if use_cache and past_key_values is None and self.causal:
+            past_key_values = DynamicCache(config=self.config)
+        past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        length = past + x_BTD.shape[1]
+        self.position.check_length(length)
+
+        place_1S = torch.arange(length, device=x_BTD.device)[None]
+        if position_ids is None:
+            position_ids = place_1S[:, past:]
+            if attention_mask is not None:
+                position_ids = (attention_mask.long().cumsum(-1) - 1).clamp(min=0)[:, past:]
+        layout = Layout(
+            causal=self.causal,
+            query_position_BT=place_1S[:, past:],
+            key_position_BS=place_1S,
+            keep_BS=None if attention_mask is None else attention_mask.bool(),
+            document_query_BT=None if document_ids is None else document_ids[:, past:],
+            document_key_BS=document_ids,
+            bias=self.position.bias if self.position.has_bias else None,
+            dropout=self.config.attention_dropout if self.training else 0.0,
+        )
+        x_BTD = self.embedding_norm(self.position.embed(x_BTD, position_ids))
+        x_BTD = self.embedding_dropout(x_BTD)
+        for block in self.layers:
+            x_BTD = block(
+                x_BTD, layout, self.position, position_ids, past_key_values=past_key_values
+            )
+        return BaseModelOutputWithPast(
+            last_hidden_state=self.norm(x_BTD), past_key_values=past_key_values
+        )

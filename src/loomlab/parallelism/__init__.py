@@ -1,0 +1,1 @@
+"""How one run is spread over processes and devices."""

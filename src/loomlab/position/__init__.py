@@ -1,0 +1,1 @@
+"""Position options: how a model is told the order of its tokens."""

@@ -1,0 +1,60 @@
+"""Where training stops and what schedules are laid over."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
+from loomlab.scheduler.context import ScheduleContext
+
+
+def total_steps(budget: DictConfig, tokens_per_step: int, flops_per_step: float) -> int | None:
+    """Optimizer steps the budget pays for; None when it is wall-clock seconds."""
+    given = {k: budget[k] for k in BUDGETS if budget[k] is not None}
+    if not given:
+        return DEFAULT_STEPS
+    kind, amount = next(iter(given.items()))
+    if kind == "seconds":
+        return None
+    cost = {"steps": 1, "tokens": tokens_per_step, "flops": max(flops_per_step, 1.0)}[kind]
+    return max(1, math.ceil(amount / cost))
+
+
+def schedule_context(steps: int | None, budget: DictConfig, tokens: int) -> ScheduleContext:
+    """The context that schedules are laid over."""
+    if steps is None:
+        return ScheduleContext.timed(float(budget.seconds), tokens)
+    return ScheduleContext.fixed(steps, tokens)
+
+
+class StopAfterSeconds(pl.Callback):
+    """Ends training when the wall-clock budget is spent."""
+
+    def __init__(self, context: ScheduleContext, seconds: float) -> None:
+        self.context = context
+        self.seconds = seconds
+        self.spent_before = 0.0
+        self.started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Tell the schedule how time goes, and stop at the end of it."""
+        elapsed = self.spent_before + time.monotonic() - self.started
+        self.context.step_done(trainer.global_step, elapsed)
+        trainer.should_stop = trainer.should_stop or elapsed >= self.seconds
+
+    def state_dict(self) -> dict[str, float]:
+        """Seconds spent so far."""
+        return {"spent": self.spent_before + time.monotonic() - self.started}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Continue the clock of the run before."""
+        self.spent_before = state_dict["spent"]

@@ -1,0 +1,29 @@
+"""Held-out numbers of a model, outside a trainer; the same scores as during training."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from loomlab.corpus.base import Corpus
+from loomlab.measure.scores import Scores
+from loomlab.objective.base import Objective
+
+
+@torch.no_grad()
+def evaluate(
+    objective: Objective, corpus: Corpus, bf16: bool, batches: int | None = None
+) -> dict[str, float]:
+    """Score every held-out window (or the first `batches` batches) once."""
+    scores = Scores()
+    training = objective.training
+    objective.eval()
+    autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
+    with autocast:
+        for number, batch in enumerate(corpus.val_dataloader()):
+            if batches is not None and number >= batches:
+                break
+            scores.add(*objective.predict(batch))
+    objective.train(training)
+    return {f"val/{k}": v for k, v in scores.result(corpus.bytes_per_token).items()}

@@ -1,0 +1,41 @@
+"""Training numbers at the steps that are logged, and nothing on the steps between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+from loomlab.measure.scores import Scores
+from loomlab.objective.base import Objective
+
+
+class Meter(pl.Callback):
+    """Scores the micro-batches of every logged step and sends the numbers to all loggers."""
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Ask the objective for scores if this step will be logged."""
+        assert isinstance(pl_module, Objective)
+        if (trainer.global_step + 1) % trainer.log_every_n_steps:
+            pl_module.training_scores = None
+        elif pl_module.training_scores is None:
+            pl_module.training_scores = Scores()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Log once the optimizer step is complete."""
+        assert isinstance(pl_module, Objective)
+        scores, step = pl_module.training_scores, trainer.global_step
+        if scores is None or step % trainer.log_every_n_steps:
+            return
+        pl_module.training_scores = None
+        scores.reduce()
+        result = scores.result(pl_module.bytes_per_token)
+        numbers = {f"train/{k}": v for k, v in result.items()}
+        numbers["train/lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        trainer.callback_metrics["train/loss"] = result["loss"]  # type: ignore[assignment]
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=step)

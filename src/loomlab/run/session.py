@@ -1,0 +1,167 @@
+"""One run from its config to its finished folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+
+from loomlab.callbacks.checkpoint import BEST, LAST
+from loomlab.compose.choices import chosen
+from loomlab.errors import InputError
+from loomlab.logger.wandb import finish
+from loomlab.measure.memory import peak_memory_bytes
+from loomlab.run.assembly import Assembled, assemble, build_trainer
+from loomlab.run.environment import describe_environment
+from loomlab.run.evaluation import evaluate
+from loomlab.run.folder import RunFolder
+
+log = logging.getLogger("loomlab")
+
+
+def execute(config: DictConfig, folder: RunFolder) -> float:
+    """Train, evaluate and record one run; returns the metric runs are compared by.
+
+    summary.json says how it ended, also when it failed or was interrupted.
+    """
+    _quiet_libraries()
+    started = time.monotonic()
+    summary: dict[str, Any] = {"status": "running", "choice": chosen(config)}
+    folder.write_summary(summary)
+    code = 1
+    try:
+        parts = assemble(config, folder)
+        numbers = _count(config, parts) if parts.counted else _fit(config, parts, folder)
+        summary |= _figures(parts, numbers) | describe_environment()
+        summary |= {"status": "finished", "seconds": round(time.monotonic() - started, 3)}
+        code = 0
+    except KeyboardInterrupt:
+        summary["status"] = "interrupted"
+        raise
+    except BaseException as error:
+        summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        raise
+    finally:
+        finish(code)
+        folder.write_summary(summary)
+    return float(summary["best"].get(config.metric, math.inf))
+
+
+def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, Any]:
+    """Train by gradient, go back to the best weights, finish the model and save it."""
+    from loomlab.parallelism.ddp import leave_group
+
+    trainer = build_trainer(config, parts, folder)
+    resume = folder.checkpoints / LAST if config.resume else None
+    if resume is not None and not resume.is_file():
+        raise InputError(f"resume={config.resume}: there is no checkpoints/{LAST} to go on from")
+    if resume is not None:
+        parts.metrics.continue_from(
+            int(torch.load(resume, map_location="cpu", weights_only=True)["global_step"])
+        )
+    parts.metrics.start_clock()
+    try:
+        trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume)
+    finally:
+        leave_group()
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    trained = parts.metrics.seconds()
+    last = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    _load_best(parts, folder)
+    for technique in parts.compression:
+        parts.objective.model = technique.finalize(parts.objective.model)
+    bf16 = config.precision._target_.endswith("BF16")
+    parts.corpus.rank, parts.corpus.world_size = 0, 1
+    best = evaluate(parts.objective, parts.corpus, bf16, config.trainer.limit_val_batches)
+    save_model(parts, folder)
+    return {
+        "final": last or best,
+        "best": best,
+        "steps": trainer.global_step,
+        "training_seconds": round(trained, 3),
+    }
+
+
+def _load_best(parts: Assembled, folder: RunFolder) -> None:
+    """Put the weights of the best checkpoint back, if there is one."""
+    path = folder.checkpoints / BEST
+    if path.is_file():
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        parts.objective.load_state_dict(state)
+
+
+def _count(config: DictConfig, parts: Assembled) -> dict[str, Any]:
+    """Train by counting the tokens the budget pays for."""
+    tokens = parts.corpus.train_tokens.tokens
+    if parts.steps is not None:
+        tokens = tokens[: parts.steps * parts.context.tokens_per_step]
+    parts.metrics.start_clock()
+    parts.objective.model.count(tokens)  # type: ignore[operator]
+    seconds = parts.metrics.seconds()
+    numbers = evaluate(
+        parts.objective, parts.corpus, False, config.trainer.limit_val_batches
+    )
+    steps = math.ceil(len(tokens) / parts.context.tokens_per_step)
+    parts.metrics.log_metrics(numbers, step=steps)
+    parts.metrics.save()
+    save_model(parts, RunFolder(parts.metrics.path.parent))
+    return {
+        "final": numbers, "best": numbers, "steps": steps, "tokens": len(tokens),
+        "training_seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def save_model(parts: Assembled, folder: RunFolder) -> None:
+    """Write the model and its tokenizer in Transformers layout."""
+    parts.objective.model.save_pretrained(folder.model)  # type: ignore[operator]
+    parts.corpus.hf_tokenizer.save_pretrained(folder.model)
+
+
+def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What the run cost and what it reached, as plain values."""
+    model, steps = parts.objective.model, numbers["steps"]
+    count = getattr(model, "parameters_count", None)
+    report = {type(t).__name__: t.report() for t in parts.compression}
+    return {
+        **numbers,
+        "parameters": count or sum(p.numel() for p in model.parameters()),
+        "tokens": numbers.get("tokens", steps * parts.context.tokens_per_step),
+        "flops": steps * parts.flops_per_step,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "compression": report,
+        "corpus": {
+            "bytes_per_token": parts.corpus.bytes_per_token,
+            "vocabulary": parts.corpus.vocab_size,
+            "training_tokens": len(parts.corpus.train_tokens),
+            "validation_tokens": len(parts.corpus.validation_tokens),
+        },
+    }
+
+
+def _quiet_libraries() -> None:
+    """Lightning's tips and banners say nothing about this run."""
+    import warnings
+
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+
+
+def record_choice(config: DictConfig) -> DictConfig:
+    """The config without Hydra's node and with the options picked, as it goes into the folder."""
+    plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    OmegaConf.set_struct(plain, False)
+    plain["choice"] = chosen(config)
+    return plain

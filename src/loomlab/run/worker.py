@@ -1,0 +1,23 @@
+"""A further process of a distributed run: `python -m loomlab.run.worker RUN_DIR`."""
+
+from __future__ import annotations
+
+import sys
+
+from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.folder import RunFolder
+
+
+def main(run_dir: str) -> None:
+    """Join the training of a run folder as the rank the environment names."""
+    folder = RunFolder(run_dir)
+    config = folder.config()
+    parts = assemble(config, folder)
+    resume = folder.checkpoints / "last.ckpt" if config.resume else None
+    build_trainer(config, parts, folder).fit(
+        parts.objective, datamodule=parts.corpus, ckpt_path=resume
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

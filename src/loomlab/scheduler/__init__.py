@@ -1,0 +1,1 @@
+"""Learning-rate schedules: how large a step is over the run."""

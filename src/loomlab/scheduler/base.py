@@ -1,0 +1,97 @@
+"""What all learning-rate schedules share: warm-up, and a factor on every group's own rate."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from loomlab.errors import InputError
+from loomlab.scheduler.context import ScheduleContext
+
+_STATE = ("last_epoch", "_step_count", "base_lrs", "_last_lr")
+
+
+class Schedule(LambdaLR):
+    """Linear warm-up, then what a subclass says; stepped once per optimizer step.
+
+    Args:
+        warmup: steps if a whole number of at least 1, a fraction of the run if below 1.
+        optimizer: each of its groups keeps its own base learning rate.
+        context: how long the run is; read anew at every step.
+
+    Raises:
+        InputError: a warm-up that is neither, or longer than the run.
+    """
+
+    def __init__(
+        self,
+        warmup: Annotated[float, "[0, inf)"] = 0.02,
+        *,
+        optimizer: Optimizer,
+        context: ScheduleContext,
+    ) -> None:
+        check_length("scheduler.warmup", warmup, context)
+        self.warmup = warmup
+        self.context = context
+        super().__init__(optimizer, self._factor_now)
+
+    @abstractmethod
+    def factor(self, step: int, total: int, warmup: int) -> float:
+        """The multiple of the base rate after the warm-up.
+
+        Args:
+            step: optimizer steps done before this one, warmup <= step.
+            total: steps of the run; step may reach it, then the schedule is at its end.
+            warmup: steps of the warm-up.
+        """
+
+    def _factor_now(self, step: int) -> float:
+        total = self.context.total_steps
+        warmup = min(as_steps(self.warmup, total), total)
+        if step < warmup:
+            return (step + 1) / warmup  # never 0: the first step would be wasted
+        return self.factor(step, total, warmup)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain numbers only; the optimizer's groups carry the rates themselves."""
+        state = {name: self.__dict__[name] for name in _STATE}
+        if self.context.seconds is not None:
+            state["steps"] = self.context.steps
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken; a timed run keeps its estimate."""
+        self.__dict__.update({name: state_dict[name] for name in _STATE})
+        if self.context.seconds is not None:
+            self.context.steps = state_dict.get("steps", self.context.steps)
+
+
+def as_steps(length: float, total: int) -> int:
+    """A length in steps: itself from 1 on, a fraction of `total` below 1."""
+    return round(length if length >= 1 else length * total)
+
+
+def check_length(key: str, length: float, context: ScheduleContext) -> None:
+    """Refuse a length that is no number of steps or fraction, or longer than the run.
+
+    Raises:
+        InputError: naming `key`.
+    """
+    if length < 0 or (length >= 1 and length != int(length)):
+        raise InputError(
+            f"{key}: {length} is neither a whole number of steps nor a fraction below 1; "
+            f"use {round(length) if length > 0 else 0} or, say, 0.02"
+        )
+    if context.seconds is None and as_steps(length, context.total_steps) > context.total_steps:
+        raise InputError(
+            f"{key}: {int(length)} steps are more than the {context.total_steps} steps of the "
+            "whole run; use fewer, or a fraction below 1"
+        )
+
+
+def progress(step: int, start: int, end: int) -> float:
+    """How far `step` is on the way from start (0.0) to end (1.0), never outside."""
+    return min(1.0, max(0.0, (step - start) / max(1, end - start)))

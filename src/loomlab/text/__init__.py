@@ -1,0 +1,1 @@
+"""Ground floor: token files, packing, the order of samples, caches and file reading."""

@@ -1,0 +1,81 @@
+"""Documents -> token ids, in chunks through the multi-threaded Rust encoder."""
+
+import itertools
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from loomlab.text.token_file import Manifest, token_dtype, write_token_file
+
+CHUNK_BYTES = 1 << 20
+log = logging.getLogger("loomlab.text")
+
+
+def encode_documents(
+    documents: Iterable[str], tokenizer: PreTrainedTokenizerFast
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield (ids (n,) without eos, UTF-8 bytes) of each document, holding about 1 MB of text.
+
+    A document that spells a special token ("<|endoftext|>") is encoded as plain characters: text
+    must not be able to end a document.
+    """
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    dtype = token_dtype(len(tokenizer))
+    for chunk, sizes in _chunks(documents):
+        encodings = backend.encode_batch_fast(chunk, add_special_tokens=False)
+        for encoding, size in zip(encodings, sizes, strict=True):
+            yield np.asarray(encoding.ids, dtype=dtype), size
+
+
+def _chunks(documents: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:
+    chunk: list[str] = []
+    sizes: list[int] = []
+    for document in documents:
+        chunk.append(document)
+        sizes.append(len(document.encode()))
+        if sum(sizes) >= CHUNK_BYTES:
+            yield chunk, sizes
+            chunk, sizes = [], []
+    if chunk:
+        yield chunk, sizes
+
+
+def tokenize_to(
+    folder: Path, documents: Iterable[str], tokenizer: PreTrainedTokenizerFast, tokenizer_hash: str
+) -> Manifest:
+    """Write the token file of `documents` into `folder`, blank documents dropped and counted."""
+    started = time.monotonic()
+    total, kept = itertools.count(), itertools.count()
+    solid = (text for text in documents if _counted(text, total, kept))
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = write_token_file(
+        folder,
+        encode_documents(solid, tokenizer),
+        vocab_size=len(tokenizer),
+        eos_id=tokenizer.eos_token_id,
+        tokenizer_hash=tokenizer_hash,
+    )
+    log.info(
+        "tokenized %s: %s documents, %s bytes, %s tokens in %.1f s",
+        folder.name,
+        f"{manifest.documents:,}",
+        f"{manifest.bytes:,}",
+        f"{manifest.tokens:,}",
+        time.monotonic() - started,
+    )
+    if dropped := next(total) - next(kept):
+        log.warning("%s: %s blank documents dropped", folder.name, f"{dropped:,}")
+    return manifest
+
+
+def _counted(text: str, total: Iterator[int], kept: Iterator[int]) -> bool:
+    next(total)
+    return bool(text.strip()) and next(kept) >= 0

@@ -1,0 +1,96 @@
+"""Which files a path means, what is wrong with it, and the documents inside a file."""
+
+import difflib
+import errno
+import glob
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from loomlab.errors import InputError
+from loomlab.text.passages import passages
+from loomlab.text.reading import read_jsonl, read_lines, read_parquet
+
+KINDS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
+
+
+def corpus_files(path: str) -> list[Path]:
+    """The files of a file, folder (searched through) or glob, sorted; InputError when none."""
+    problems = path_problems({"path": path})
+    if problems:
+        raise InputError(f"corpus.{problems[0]}")
+    return _matching(path)
+
+
+def path_problems(settings: dict[str, Any]) -> list[str]:
+    """What is wrong with settings["path"] of corpus=text, as "path: what"; empty when nothing.
+
+    Looks at names, links, sizes and permissions, not into files. Needs no heavy import.
+    """
+    path = str(settings.get("path") or "")
+    if not path:
+        return ["path: nothing is set: give a .txt, .jsonl or .parquet file, a folder or a glob"]
+    if not glob.has_magic(path) and (fault := _missing(Path(path).expanduser())):
+        return [fault]
+    files = _matching(path)
+    if not files:
+        kind = "matches" if glob.has_magic(path) else "contains"
+        return [f"path: {path} {kind} no {', '.join(KINDS)} file: point it to some"]
+    problems = [fault for file in files if (fault := _unreadable(file))]
+    if not problems and all(file.stat().st_size == 0 for file in files):
+        problems = [f"path: {path} is empty (0 bytes): point to a file with text"]
+    return problems
+
+
+def _missing(path: Path) -> str | None:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return f"path: {path} is a symbolic link that leads back to itself: fix the link"
+        if path.is_symlink():
+            return f"path: {path} is a symbolic link to a missing file: fix the link"
+        if error.errno == errno.EACCES:
+            return f"path: {path} may not be read: change its permissions"
+        return f"path: {path} does not exist{_suggestion(path)}"
+    if path.is_file() and not path.name.endswith(KINDS):
+        return f"path: {path} is not one of {', '.join(KINDS)}: rename or convert it"
+    return None
+
+
+def _suggestion(path: Path) -> str:
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        return f", nor does its folder {parent}"
+    near = difflib.get_close_matches(path.name, os.listdir(parent), n=1)
+    return f": did you mean {path.parent / near[0]}?" if near else f": nothing like it in {parent}"
+
+
+def _matching(path: str) -> list[Path]:
+    root = Path(path).expanduser()
+    if root.is_dir():
+        found = list(root.rglob("*"))
+    elif root.exists():
+        found = [root]
+    else:
+        found = [Path(name) for name in glob.glob(str(root), recursive=True)]
+    return sorted(f for f in found if f.name.endswith(KINDS) and not f.is_dir())
+
+
+def _unreadable(file: Path) -> str | None:
+    if not file.exists():
+        return f"path: {file} is a broken or circular symbolic link: fix or remove it"
+    return None if os.access(file, os.R_OK) else f"path: {file} may not be read: change its permissions"
+
+
+def file_documents(
+    file: Path, text_key: str, passage_bytes: int, encoding: str, errors: str
+) -> Iterator[str]:
+    """Documents of one file, by the kind its name ends with; see the readers for the errors."""
+    name = file.name.removesuffix(".gz")
+    if name.endswith(".jsonl"):
+        return read_jsonl(file, text_key, encoding, errors)
+    if name.endswith(".parquet"):
+        return read_parquet(file, text_key)
+    return passages(read_lines(file, encoding, errors), passage_bytes)

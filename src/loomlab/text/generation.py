@@ -1,0 +1,87 @@
+"""Text from a model: continuing a prompt and filling masks, through Transformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from loomlab.errors import InputError
+
+MASK = "[MASK]"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A text with its masks filled, and per mask the likeliest words with probabilities."""
+
+    text: str
+    candidates: list[list[tuple[str, float]]]
+
+
+@torch.no_grad()
+def continue_text(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    prompt: str,
+    *,
+    max_new_tokens: int = 64,
+    do_sample: bool = True,
+    top_p: float = 0.95,
+    **options: Any,
+) -> str:
+    """The prompt and its continuation, by the model's own `generate`."""
+    ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+    if ids.shape[1] == 0:
+        ids = torch.tensor([[tokenizer.eos_token_id]])
+    training = model.training
+    model.eval()
+    output = model.generate(  # type: ignore[operator]
+        ids.to(next(model.parameters()).device),
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=max_new_tokens,
+        do_sample=do_sample,
+        top_p=top_p if do_sample else None,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **options,
+    )
+    model.train(training)
+    return str(tokenizer.decode(output[0], skip_special_tokens=True))
+
+
+@torch.no_grad()
+def fill_masks(
+    model: nn.Module, tokenizer: PreTrainedTokenizerFast, text: str, top: int = 5
+) -> list[Filled]:
+    """Fill every [MASK] of the text; one entry a text.
+
+    Raises:
+        InputError: the text has no [MASK].
+    """
+    marked = text.replace(MASK, tokenizer.mask_token or MASK)
+    ids_BT = tokenizer(marked, return_tensors="pt", add_special_tokens=False).input_ids
+    places = (ids_BT[0] == tokenizer.mask_token_id).nonzero().flatten()
+    if not len(places):
+        raise InputError(f"the text has no {MASK}: write {MASK} where a word is to be filled in")
+    training = model.training
+    model.eval()
+    logits_TV = model(input_ids=ids_BT.to(next(model.parameters()).device)).logits[0].float()
+    model.train(training)
+    probability, token = logits_TV[places].softmax(-1).topk(top)
+    candidates = [
+        [(tokenizer.decode([t]).strip(), p) for t, p in zip(ts, ps, strict=True)]
+        for ts, ps in zip(token.tolist(), probability.tolist(), strict=True)
+    ]
+    filled = ids_BT[0].clone()
+    filled[places] = token[:, 0].cpu()
+    return [Filled(str(tokenizer.decode(filled)), candidates)]
+
+
+def mask_last_word(text: str) -> str:
+    """The text with its last word replaced by a mask."""
+    head, _, _ = text.rstrip().rpartition(" ")
+    return f"{head} {MASK}".strip()

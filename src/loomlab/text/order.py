@@ -1,0 +1,71 @@
+"""The order of training samples: a pure function of (seed, epoch), resumable at any sample."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
+    """Order of the `samples` windows in one epoch, (samples,) int64.
+
+    Depends on its arguments alone: not on workers, ranks, batch size or any global random state.
+    """
+    key = np.random.SeedSequence([seed, epoch])
+    return np.random.Generator(np.random.PCG64(key)).permutation(samples)
+
+
+class SampleStream(Sampler[list[tuple[int, int]]]):
+    """Endless batches of (window, epoch) pairs, one permutation after the other.
+
+    Sample number n of the stream is permutation(seed, n // samples)[n % samples]. Global batch:
+    the next batch_size * world_size samples, of which a rank takes its contiguous slice; a batch
+    may reach over the end of an epoch, so nothing is dropped. `start()` is asked at each new
+    iteration for the number of global samples already consumed.
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        batch_size: int,
+        seed: int,
+        start: Callable[[], int],
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.samples, self.seed, self.start = samples, seed, start
+        self.batch_size, self.rank, self.world_size = batch_size, rank, world_size
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        position = self.start() + self.rank * self.batch_size
+        while True:
+            yield [self._sample(n) for n in range(position, position + self.batch_size)]
+            position += self.batch_size * self.world_size
+
+    def _sample(self, number: int) -> tuple[int, int]:
+        epoch, offset = divmod(number, self.samples)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, permutation(self.seed, epoch, self.samples)
+        return int(self._order[offset]), epoch
+
+
+class SequentialBatches(Sampler[list[tuple[int, int]]]):
+    """Every window once, in order, split over ranks: the validation pass.
+
+    Each rank gets the same number of batches (else a sharded model would wait for ever), of
+    nearly equal size, at most batch_size, or one more where batch_size 1 leaves no other way.
+    """
+
+    def __init__(self, samples: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        own = np.arange(rank, samples, world_size)
+        largest = -(-samples // world_size)
+        batches = min(-(-largest // batch_size), samples // world_size)
+        self.batches = [part.tolist() for part in np.array_split(own, batches)]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in self.batches:
+            yield [(index, 0) for index in batch]
+
+    def __len__(self) -> int:
+        return len(self.batches)

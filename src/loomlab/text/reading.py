@@ -1,0 +1,125 @@
+"""Text files to lines and rows; what is wrong with a file is said with its place."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from loomlab.errors import InputError
+
+BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> Iterator[str]:
+    """Lines of a .txt or .txt.gz file with their ends, one in memory at a time.
+
+    Raises InputError with line and byte offset for bytes that are not text in `encoding`
+    (errors="replace" puts U+FFFD there), NUL bytes, UTF-16 and damaged gzip.
+    """
+    offset = 0
+    with _open(path) as handle:
+        for number, line in enumerate(_raw_lines(handle, path), start=1):
+            if number == 1:
+                _refuse_utf16(path, line)
+                offset, line = (3, line[3:]) if line.startswith(b"\xef\xbb\xbf") else (0, line)
+            if (at := line.find(b"\0")) >= 0:
+                raise InputError(
+                    f"{path}, line {number}, byte {offset + at}: a NUL byte, so this is not "
+                    "a text file: remove it or leave the file out"
+                )
+            yield _decoded(line, path, number, offset, encoding, errors)
+            offset += len(line)
+
+
+def _open(path: Path) -> IO[bytes]:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
+def _raw_lines(handle: IO[bytes], path: Path) -> Iterator[bytes]:
+    try:
+        yield from handle
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path} is a damaged gzip file ({error}): get it again") from error
+
+
+def _refuse_utf16(path: Path, line: bytes) -> None:
+    name = BYTE_ORDER_MARKS.get(line[:2])
+    if name:
+        raise InputError(
+            f"{path} is {name}: convert it with `iconv -f UTF-16 -t UTF-8 OLD > NEW`, then point "
+            "to the new file"
+        )
+
+
+def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str, errors: str) -> str:
+    try:
+        return line.decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        raise InputError(
+            f"{path}, line {number}, byte {at}: 0x{line[error.start]:02x} is not {encoding}: fix "
+            "the file, or set corpus.encoding=latin-1 or corpus.errors=replace"
+        ) from error
+
+
+def read_jsonl(
+    path: Path, text_key: str, encoding: str = "utf-8", errors: str = "strict"
+) -> Iterator[str]:
+    """The text of each row of a .jsonl(.gz) file; blank lines are skipped.
+
+    Raises InputError naming the line that is not a JSON object with a string at `text_key`.
+    """
+    for number, line in enumerate(read_lines(path, encoding, errors), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: not JSON ({error}): fix the row") from error
+        if not isinstance(row, dict):
+            raise InputError(
+                f'{path}, line {number}: a row must be an object like {{"{text_key}": "..."}}'
+            )
+        yield _text_of(row, text_key, f"{path}, line {number}")
+
+
+def _text_of(row: dict[str, object], text_key: str, place: str) -> str:
+    text = row.get(text_key)
+    if not isinstance(text, str):
+        kind = "no" if text_key not in row else f"{type(text).__name__}, not text, at"
+        keys = ", ".join(key for key, value in row.items() if isinstance(value, str)) or "none"
+        raise InputError(
+            f'{place}: {kind} key "{text_key}": set corpus.text_key (keys with text: {keys})'
+        )
+    return text
+
+
+def read_parquet(path: Path, text_key: str) -> Iterator[str]:
+    """The text column of a .parquet file, a batch of rows in memory at a time; nulls are blank.
+
+    Raises InputError when the file is not Parquet or has no text column of that name.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _check_column(file.schema_arrow, text_key, path)
+            for batch in file.iter_batches(batch_size=1024, columns=[text_key]):
+                yield from (text or "" for text in batch.column(0).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
+
+
+def _check_column(schema: "pa.Schema", text_key: str, path: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+    import pyarrow as pa
+
+    kinds = (pa.string(), pa.large_string())
+    texts = [field.name for field in schema if field.type in kinds]
+    if text_key not in texts:
+        names = ", ".join(texts) or "none"
+        raise InputError(
+            f'{path} has no text column "{text_key}": set corpus.text_key (text columns: {names})'
+        )

@@ -1,0 +1,1 @@
+"""How text is cut into tokens: one option a file."""

@@ -1,0 +1,1 @@
+"""The trainer: Lightning's, with the few settings every run has."""

@@ -1,0 +1,53 @@
+"""Lightning's Trainer with the few settings that every run of ours has."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pytorch_lightning as pl
+
+VALIDATIONS_PER_RUN = 5
+VALIDATION_INTERVAL_IF_TIMED = 200
+
+
+class Trainer(pl.Trainer):
+    """Lightning Trainer; any other argument of pytorch_lightning.Trainer is added with `+`."""
+
+    def __init__(
+        self,
+        gradient_clip_val: Annotated[float, "[0, inf)"] | None = 1.0,
+        accumulate_grad_batches: Annotated[int, "[1, inf)"] = 1,
+        log_every_n_steps: Annotated[int, "[1, inf)"] = 10,
+        val_every_n_steps: Annotated[int, "[1, inf)"] | None = None,
+        limit_val_batches: Annotated[int, "[0, inf)"] | None = None,
+        *,
+        total_steps: int | None,
+        **lightning: Any,
+    ) -> None:
+        """Lay the run out over `total_steps` optimizer steps (None: the budget is wall-clock).
+
+        `val_every_n_steps` counts optimizer steps; None means five validations over the budget.
+        """
+        every = val_every_n_steps or _interval(total_steps)
+        super().__init__(
+            gradient_clip_val=gradient_clip_val,
+            accumulate_grad_batches=accumulate_grad_batches,
+            log_every_n_steps=log_every_n_steps,
+            limit_val_batches=limit_val_batches,
+            val_check_interval=every * accumulate_grad_batches,
+            check_val_every_n_epoch=None,
+            max_steps=-1 if total_steps is None else total_steps,
+            max_epochs=-1,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            **lightning,
+        )
+
+
+def _interval(total_steps: int | None) -> int:
+    if total_steps is None:
+        return VALIDATION_INTERVAL_IF_TIMED
+    return max(1, total_steps // VALIDATIONS_PER_RUN)
