@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hydra.utils import instantiate
 
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.scheduler.linear import Linear
@@ -45,3 +46,11 @@ def test_a_slow_first_step_does_not_shorten_the_run_nor_skip_the_warm_up():
     assert rates[10] == pytest.approx(12 / 24)  # warm-up: round(0.02 * 1181) = 24 steps
     assert max(rates) == 1.0
     assert rates[-1] == pytest.approx(0.0, abs=1e-2)
+
+
+def test_instantiate_hands_over_the_context_itself_not_a_copy():
+    context = ScheduleContext.timed(60.0, tokens_per_step=64)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    settings = {"_target_": "loomlab.scheduler.linear.Linear", "warmup": 3}
+    schedule = instantiate(settings, optimizer=optimizer, context=context)
+    assert schedule.context is context

@@ -85,9 +85,7 @@ class SlidingWindow(Attention):
         out_BTHK = out_RHWK.transpose(1, 2).reshape(batch, -1, heads, head_width)[:, :length]
         return out_BTHK.transpose(1, 2)
 
-    def _block_mask(
-        self, layout: Layout, batch: int, block: int, dtype: torch.dtype
-    ) -> Tensor:
+    def _block_mask(self, layout: Layout, batch: int, block: int, dtype: torch.dtype) -> Tensor:
         """The additive mask of every block, (R, H|1, W, U)."""
         query = _blocks(layout.query_position_BT, block, NOWHERE)
         key = _spans(layout.key_position_BS, block, layout.causal, NOWHERE)

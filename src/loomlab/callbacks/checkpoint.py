@@ -65,6 +65,6 @@ def save(trainer: pl.Trainer, name: str) -> None:
     """Save a checkpoint under its final name only once it is complete; called on every rank."""
     folder = Path(trainer.default_root_dir) / "checkpoints"
     final, partial = folder / name, folder / f".{name}.partial"
-    trainer.save_checkpoint(partial)
+    trainer.save_checkpoint(partial, weights_only=False)
     if trainer.is_global_zero:
         partial.replace(final)

@@ -16,7 +16,7 @@ class Samples(pl.Callback):
         self,
         prompt: str = "It was a",
         length: Annotated[int, "[1, inf)"] = 40,
-        fill: str = "He went to the [MASK] and sat down .",
+        fill: str = "He went to the [MASK] and sat down.",
     ) -> None:
         """`prompt` is continued by `length` tokens; a masked model fills `fill` instead."""
         self.prompt = prompt

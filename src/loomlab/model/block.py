@@ -3,6 +3,8 @@
 Shapes: B batch, T tokens, D width, H heads, K head width, F hidden width of the MLP.
 """
 
+from collections.abc import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Cache
@@ -41,7 +43,7 @@ def swiglu(x: Tensor) -> Tensor:
     return F.silu(gate) * value
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
     "gelu_tanh": gelu_tanh,
     "relu": F.relu,
@@ -59,7 +61,7 @@ class SelfAttention(nn.Module):
         self.layer, self.heads = layer, config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=config.bias)
         self.out = nn.Linear(config.width, config.width, bias=config.bias)
-        self.attention = build_component(config.attention or FULL, Attention)
+        self.attention = build_component(config.attention or FULL, Attention)  # type: ignore[type-abstract]
         needed = "causal" if config.architecture == "decoder" else "bidirectional"
         if needed not in self.attention.directions:
             raise InputError(
@@ -75,7 +77,7 @@ class SelfAttention(nn.Module):
         position_BT: Tensor,
         past_key_values: Cache | None,
     ) -> Tensor:
-        """Mix the tokens, (B, T, D); new keys and values are added to the cache if there is one."""
+        """Mix the tokens, (B, T, D), and add their keys and values to the cache, if any."""
         batch, length, width = x_BTD.shape
         qkv = self.qkv(x_BTD).view(batch, length, 3, self.heads, width // self.heads)
         q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4).unbind(0)

@@ -1,15 +1,17 @@
 """Any model of Hugging Face Transformers, from a checkpoint or from its configuration class."""
 
+from dataclasses import fields
 from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.model import hf_check, hub
 
 # These count positions from pad_token_id + 1, so they need so many more than tokens.
-OFFSET_BY_PADDING = frozenset(
-    "camembert data2vec-text ibert longformer luke mpnet roberta roberta-prelayernorm xlm-roberta "
-    "xlm-roberta-xl xmod".split()
-)
+OFFSET_BY_PADDING = {
+    *("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta"),
+    *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+}
+ARCHITECTURES = {"causal_lm": "decoder", "masked_lm": "encoder"}
 HEADS = {"causal_lm": "AutoModelForCausalLM", "masked_lm": "AutoModelForMaskedLM"}
 
 
@@ -48,6 +50,7 @@ class HFModel:
             "pad_token_id": pad_token_id,
             "eos_token_id": eos_token_id,
             "bos_token_id": bos_token_id,
+            "mask_token_id": mask_token_id,
         }
 
     @staticmethod
@@ -72,9 +75,8 @@ class HFModel:
             "architecture_type": self.architecture_type,
             "config": self.overrides,
         }
-        architecture = "decoder" if head == "causal_lm" else "encoder"
-        if problems := self.problems(settings, architecture):
-            raise InputError(" ".join(problems))
+        architecture = ARCHITECTURES[head]
+        _refuse(self.problems(settings, architecture))
         model = self._load(head) if self.name else self._create(head)
         if head == "causal_lm":
             hf_check.require_causal(model, self.vocab_size)
@@ -83,9 +85,25 @@ class HFModel:
     def _create(self, head: str) -> Any:
         """A new model of the architecture type, with random weights."""
         import transformers
+        from huggingface_hub.errors import StrictDataclassError
 
-        config = transformers.AutoConfig.for_model(self.architecture_type, **self.overrides)
-        self._set_special_ids(config, head)
+        try:
+            config = transformers.AutoConfig.for_model(
+                str(self.architecture_type), **self.overrides
+            )
+            self._set_special_ids(config, head)
+            self._set_sizes(config)
+            return getattr(transformers, HEADS[head]).from_config(config, dtype="float32")
+        except InputError:
+            raise
+        except (StrictDataclassError, TypeError, ValueError) as error:
+            raise InputError(
+                f"model.config does not fit {self.architecture_type}: {_first_line(error)}"
+            ) from error
+
+    def _set_sizes(self, config: Any) -> None:
+        """Make room for the vocabulary and the sequences, where the user has not set it."""
+        names = {field.name for field in fields(config)}
         spare = 0
         if self.architecture_type in OFFSET_BY_PADDING:
             spare = (config.pad_token_id or 0) + 1
@@ -95,10 +113,9 @@ class HFModel:
         }
         for key, value in sizes.items():
             own = config.attribute_map.get(key, key)
-            if hasattr(config, own) and not {key, own} & self.overrides.keys():
+            if own in names and not {key, own} & self.overrides.keys():
                 setattr(config, own, value)
         self._require_room(config, spare)
-        return getattr(transformers, HEADS[head]).from_config(config, dtype="float32")
 
     def _load(self, head: str) -> Any:
         """The checkpoint, with its weights."""
@@ -107,18 +124,23 @@ class HFModel:
         # Registers the models of this package, so that its own checkpoints load as well.
         from loomlab.model import bert, gpt  # noqa: F401
 
-        local = hub.require_checkpoint(str(self.name))
+        name = str(self.name)
+        local = hub.require_checkpoint(name)
         access = {"local_files_only": local, "trust_remote_code": False}
         try:
-            config = transformers.AutoConfig.from_pretrained(self.name, **self.overrides, **access)
+            config = transformers.AutoConfig.from_pretrained(name, **self.overrides, **access)
+            _refuse(hf_check.type_problems(config.model_type, ARCHITECTURES[head], self.overrides))
             self._require_room(config, 0)
             self._set_special_ids(config, head)
             return getattr(transformers, HEADS[head]).from_pretrained(
-                self.name, config=config, dtype="float32", **access
+                name, config=config, dtype="float32", **access
             )
-        except OSError as error:
-            reason = str(error).strip().split("\n")[0]
-            raise InputError(f"model.name={self.name} cannot be loaded: {reason}") from error
+        except InputError:
+            raise
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"model.name={self.name} cannot be loaded: {_first_line(error)}"
+            ) from error
 
     def _set_special_ids(self, config: Any, head: str) -> None:
         """Give the ids of the tokenizer at hand, and no id that is outside its vocabulary."""
@@ -128,8 +150,8 @@ class HFModel:
             if value is not None or outside:
                 setattr(config, key, value)
         # BERT and its kin hide later tokens only when told that they are decoders.
-        if head == "causal_lm" and hasattr(config, "is_decoder"):
-            config.is_decoder = True
+        if hasattr(config, "is_decoder"):
+            config.is_decoder = head == "causal_lm"
 
     def _require_room(self, config: Any, spare: int) -> None:
         """Refuse a vocabulary or a context that is too small for the data."""
@@ -147,3 +169,12 @@ class HFModel:
                 f"The model has {places} positions, too few for sequences of "
                 f"{self.context_length} tokens: give a shorter sequence_length."
             )
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise InputError(" ".join(problems))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -23,9 +23,9 @@ def problems(settings: dict[str, Any], architecture: str) -> list[str]:
         ]
     if name is not None:
         model_type = _saved_type(Path(str(name)))
-        if model_type is None or model_type in OWN_TYPES[architecture]:
-            return []  # on the hub, or in a folder that `build` reports on; or our own
-    return _type_problems(str(model_type), architecture, settings.get("config") or {})
+        if model_type is None:
+            return []  # on the hub, or in a folder that `build` reports on
+    return type_problems(str(model_type), architecture, settings.get("config") or {})
 
 
 def _saved_type(folder: Path) -> str | None:
@@ -37,8 +37,10 @@ def _saved_type(folder: Path) -> str | None:
     return saved.get("model_type") if isinstance(saved, dict) else None
 
 
-def _type_problems(model_type: str, architecture: str, overrides: dict[str, Any]) -> list[str]:
-    """Whether Transformers has the type, the head and the keys that are asked for."""
+def type_problems(model_type: str, architecture: str, overrides: dict[str, Any]) -> list[str]:
+    """What Transformers lacks of the type, the head and the keys that are asked for."""
+    if model_type in OWN_TYPES[architecture]:
+        return []
     from transformers.models.auto import configuration_auto, modeling_auto
 
     heads = {

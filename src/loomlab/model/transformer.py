@@ -31,7 +31,7 @@ class TransformerModel(PreTrainedModel):
 
     def blocks(self) -> list[nn.Module]:
         """The blocks in order."""
-        return list(self.base_model.layers)
+        return [*self.base_model.layers]
 
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights, zero biases; projections onto a pre-norm residual path are scaled down.

@@ -27,7 +27,7 @@ class Position(nn.Module):
         return x_BTD
 
     def rotate(self, q: Tensor, k: Tensor, position_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and new keys, both (B, H, T, K), turned by position (a cache keeps the turned)."""
+        """Queries and new keys, (B, H, T, K), turned by position; a cache keeps turned keys."""
         return q, k
 
     def bias(self, query_position: Tensor, key_position: Tensor) -> Tensor | None:

@@ -15,9 +15,7 @@ class Learned(Position):
         super().__init__(width=width, heads=heads, context_length=context_length)
         # Zeros until the model initializes it: no random number is drawn here, so that models
         # that differ in position alone start from the same other weights.
-        self.table = nn.Embedding.from_pretrained(
-            torch.zeros(context_length, width), freeze=False
-        )
+        self.table = nn.Embedding.from_pretrained(torch.zeros(context_length, width), freeze=False)
 
     def embed(self, x_BTD: Tensor, position_BT: Tensor) -> Tensor:
         """Embeddings plus the vector of each position, (B, T, D)."""

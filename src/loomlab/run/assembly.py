@@ -42,11 +42,7 @@ class Assembled:
     flops_per_step: float
     metrics: MetricsFile
     parallelism: Parallelism
-
-    @property
-    def counted(self) -> bool:
-        """Whether the model is trained by counting rather than by gradient."""
-        return getattr(self.objective.model, "trained_by", "gradient") == "counting"
+    counted: bool  # trained by counting rather than by gradient
 
 
 def make(node: DictConfig) -> Any:
@@ -83,12 +79,13 @@ def assemble(config: DictConfig, folder: RunFolder) -> Assembled:
     for technique in compression:
         objective = technique.wrap_loss(objective)
     corpus.collate = objective.collate
-    flops = _flops_per_step(objective, corpus, tokens)
+    counted = getattr(make(config.model).func, "trained_by", "gradient") == "counting"
+    flops = 0.0 if counted else _flops_per_step(objective, corpus, tokens)
     steps = total_steps(config.budget, tokens, flops)
     objective.context = context = schedule_context(steps, config.budget, tokens)
     metrics = MetricsFile(folder.metrics, tokens, flops)
     return Assembled(
-        corpus, objective, compression, context, steps, flops, metrics, parallelism
+        corpus, objective, compression, context, steps, flops, metrics, parallelism, counted
     )
 
 
@@ -146,8 +143,6 @@ def objective_head(config: DictConfig) -> str:
 
 def _flops_per_step(objective: Objective, corpus: Corpus, tokens: int) -> float:
     """Price of one optimizer step, counted on one real row."""
-    if getattr(objective.model, "trained_by", "gradient") == "counting":
-        return 0.0
     inputs = objective.model_inputs(next(iter(corpus.val_dataloader())))
     return training_flops_per_token(objective.model, inputs) * tokens
 

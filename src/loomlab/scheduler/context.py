@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 # Before a timed run has measured anything, the warm-up must start small: assume a long run.
 _UNMEASURED_STEPS = 10_000
 
 
-@dataclass
 class ScheduleContext:
     """Length of a run in optimizer steps, fixed or estimated from a wall-clock budget.
 
     Build it with `fixed` or `timed`. Attributes: `tokens_per_step` (tokens of one global batch),
-    `steps` (total or the current estimate), `seconds` (the wall-clock budget, None if fixed),
-    `mark` (step and elapsed seconds of the first report of this process).
+    `steps` (total or the current estimate), `seconds` (the wall-clock budget, None if fixed).
+
+    Not a dataclass: as a keyword of hydra's `instantiate` that would arrive as a config, a copy
+    that never hears of `step_done`.
     """
 
-    tokens_per_step: int
-    steps: int
-    seconds: float | None = None
-    mark: tuple[int, float] | None = None
+    def __init__(self, tokens_per_step: int, steps: int, seconds: float | None = None) -> None:
+        self.tokens_per_step = tokens_per_step
+        self.steps = steps
+        self.seconds = seconds
+        self._mark: tuple[int, float] | None = None  # the first report of this process
 
     @classmethod
     def fixed(cls, total_steps: int, tokens_per_step: int) -> ScheduleContext:
@@ -50,9 +50,9 @@ class ScheduleContext:
         """
         if self.seconds is None:
             return
-        if self.mark is None:
-            self.mark = (step, elapsed_seconds)
-        first_step, first_seconds = self.mark
+        if self._mark is None:
+            self._mark = (step, elapsed_seconds)
+        first_step, first_seconds = self._mark
         if step > first_step and elapsed_seconds > first_seconds:
             rate = (step - first_step) / (elapsed_seconds - first_seconds)
             estimate = step + (self.seconds - elapsed_seconds) * rate

@@ -19,29 +19,34 @@ def passages(lines: Iterable[str], passage_bytes: int) -> Iterator[str]:
     lines: with their ends. Text is kept as it is, but for CRLF -> LF and blank lines around a
     passage. A paragraph that alone is longer is cut at line ends, a line at spaces.
     """
-    passage = ""
+    parts: list[str] = []
+    size = 0
     for paragraph in _paragraphs(lines, passage_bytes):
-        joined = passage + paragraph
-        if passage and _size(joined.rstrip()) > passage_bytes:
-            yield _trimmed(passage)
-            joined = paragraph
-        passage = joined
-    if passage.strip():
-        yield _trimmed(passage)
+        if parts and size + _size(paragraph.rstrip()) > passage_bytes:
+            yield "".join(parts).rstrip()
+            parts, size = [], 0
+        parts.append(paragraph)
+        size += _size(paragraph)
+    if parts:
+        yield "".join(parts).rstrip()
 
 
 def _paragraphs(lines: Iterable[str], limit: int) -> Iterator[str]:
     """Paragraphs with the blank lines that follow them; long ones in pieces."""
-    block, size, blank = "", 0, False
+    block: list[str] = []
+    size, blank = 0, False
     for line in _short_lines(lines, limit):
         is_blank = not line.strip()
+        if is_blank and not block:
+            continue
         ends = blank and not is_blank
-        if block.strip() and (ends or (not is_blank and size + _size(line) > limit)):
-            yield block
-            block, size = "", 0
-        block, size, blank = block + line, size + _size(line), is_blank
+        if block and (ends or (not is_blank and size + _size(line.rstrip()) > limit)):
+            yield "".join(block)
+            block, size = [], 0
+        block.append(line)
+        size, blank = size + _size(line), is_blank
     if block:
-        yield block
+        yield "".join(block)
 
 
 def _short_lines(lines: Iterable[str], limit: int) -> Iterator[str]:
@@ -57,13 +62,6 @@ def _short_lines(lines: Iterable[str], limit: int) -> Iterator[str]:
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
-
-
-def _trimmed(passage: str) -> str:
-    """Without blank lines before and after; indentation of the first line stays."""
-    lines = passage.rstrip().split("\n")
-    first = next(number for number, line in enumerate(lines) if line.strip())
-    return "\n".join(lines[first:])
 
 
 def capped(documents: Iterable[str], total_bytes: int) -> Iterator[str]:

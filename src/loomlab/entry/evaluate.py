@@ -1,0 +1,37 @@
+"""`loom evaluate RUN_DIR`: held-out numbers of a finished run, by the code training used."""
+
+from __future__ import annotations
+
+import json
+
+from loomlab.entry.arguments import Arguments
+
+
+def parser() -> Arguments:
+    """The verb's arguments."""
+    arguments = Arguments(
+        prog="loom evaluate",
+        description="Score the best weights of a run on its held-out text.",
+    )
+    arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
+    arguments.add_argument("--batches", type=int, help="only the first so many batches")
+    arguments.add_argument("--json", action="store_true", help="print JSON")
+    return arguments
+
+
+def run(argv: list[str]) -> int:
+    """Run the verb; the exit code."""
+    options = parser().parse_args(argv)
+    from loomlab.run.evaluation import evaluate
+    from loomlab.run.loading import FinishedRun
+
+    finished = FinishedRun(options.run_dir)
+    objective, corpus = finished.with_corpus()
+    bf16 = finished.config.precision._target_.endswith("BF16")
+    numbers = evaluate(objective, corpus, bf16, options.batches)
+    if options.json:
+        print(json.dumps(numbers))
+    else:
+        for name, value in numbers.items():
+            print(f"{name:<20} {value:.6f}")
+    return 0

@@ -1,0 +1,61 @@
+"""`loom generate RUN_DIR --prompt ...`: text from a trained decoder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loomlab.entry.arguments import Arguments, within
+
+
+def parser() -> Arguments:
+    """The verb's arguments; the names are those of Transformers' `generate`."""
+    arguments = Arguments(
+        prog="loom generate",
+        description="Continue a prompt with the model of a run, through Transformers' generate.",
+    )
+    arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
+    arguments.add_argument("--prompt", default="", help="text to continue")
+    arguments.add_argument("--max-new-tokens", type=int, default=100)
+    arguments.add_argument("--temperature", type=within(1e-3, 100), default=1.0)
+    arguments.add_argument("--top-k", type=int, default=0, help="0: all tokens")
+    arguments.add_argument("--top-p", type=within(0, 1), default=0.95)
+    arguments.add_argument("--beams", type=int, default=1, help="beam search with so many beams")
+    arguments.add_argument("--greedy", action="store_true", help="always the likeliest token")
+    arguments.add_argument("--count", type=int, default=1, help="how many texts")
+    arguments.add_argument("--seed", type=int, default=0)
+    return arguments
+
+
+def run(argv: list[str]) -> int:
+    """Run the verb; the exit code."""
+    options = parser().parse_args(argv)
+    import torch
+
+    from loomlab.run.loading import FinishedRun
+    from loomlab.text.generation import continue_text
+
+    finished = FinishedRun(options.run_dir)
+    finished.require("causal_lm", "loom generate")
+    torch.manual_seed(options.seed)
+    for number in range(options.count):
+        text = continue_text(
+            finished.model,
+            finished.tokenizer,
+            options.prompt,
+            max_new_tokens=options.max_new_tokens,
+            **_strategy(options),
+        )
+        print(text if options.count == 1 else f"--- {number + 1}\n{text}")
+    return 0
+
+
+def _strategy(options: Any) -> dict[str, Any]:
+    """How tokens are picked: sampling unless greedy or beams are asked for."""
+    if options.greedy or options.beams > 1:
+        return {"do_sample": False, "num_beams": options.beams}
+    return {
+        "do_sample": True,
+        "temperature": options.temperature,
+        "top_k": options.top_k,
+        "top_p": options.top_p,
+    }

@@ -1,0 +1,59 @@
+"""`loom options [AXIS]`: every option with its description and defaults; `--matrix`: what fits."""
+
+from __future__ import annotations
+
+from loomlab.compose.axes import AXES, axis
+from loomlab.compose.catalog import Catalog, default_options
+from loomlab.compose.matrix import matrix_table
+from loomlab.compose.problem import did_you_mean
+from loomlab.compose.search import all_conf_dirs, install_search_path
+from loomlab.compose.source import MISSING
+from loomlab.entry.arguments import Arguments
+from loomlab.errors import InputError
+
+
+def parser() -> Arguments:
+    """The verb's arguments."""
+    arguments = Arguments(prog="loom options", description="List the options of every axis.")
+    arguments.add_argument("axis", nargs="?", help="only this axis, with settings and defaults")
+    arguments.add_argument(
+        "--matrix", action="store_true", help="print which options do not go together, and why"
+    )
+    return arguments
+
+
+def run(argv: list[str]) -> int:
+    """Run the verb; the exit code."""
+    options = parser().parse_args(argv)
+    install_search_path([])
+    catalog = Catalog(all_conf_dirs())
+    if options.matrix:
+        print(matrix_table(catalog))
+        return 0
+    names = [a.name for a in AXES]
+    if options.axis and axis(options.axis) is None:
+        raise InputError(f"there is no axis '{options.axis}'; {did_you_mean(options.axis, names)}")
+    for name in [options.axis] if options.axis else names:
+        print("\n".join(_axis_lines(catalog, name, settings=bool(options.axis))))
+    return 0
+
+
+def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
+    """An axis with its options, one line each, and their settings where asked for."""
+    declared = axis(name)
+    several = ", several at once" if declared and declared.multiple else ""
+    lines = [f"{name} ({declared.kind if declared else 'user'}{several})"]
+    for option in catalog.options.get(name, []):
+        star = "*" if default_options().get(name) == option else " "
+        lines.append(f" {star} {option:<16} {catalog.describe(name, option)}")
+        source = catalog.source(name, option)
+        if settings and source is not None:
+            for key, parameter in source.settings().items():
+                default = "" if parameter.default is MISSING else f" = {parameter.default}"
+                lines.append(f"       {name}.{_path(name, option)}{key}{default}")
+    return lines
+
+
+def _path(name: str, option: str) -> str:
+    declared = axis(name)
+    return f"{option}." if declared is not None and declared.multiple else ""

@@ -1,0 +1,67 @@
+"""A finished run, loaded to be used: its model, tokenizer and, where asked for, its corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from loomlab.errors import InputError
+from loomlab.objective.base import Objective
+from loomlab.run.assembly import make, open_corpus
+from loomlab.run.folder import RunFolder
+
+
+class FinishedRun:
+    """The model of a run folder and what it was trained with."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = RunFolder(path)
+        self.config: DictConfig = self.folder.config()
+        if not (self.folder.model / "config.json").is_file():
+            status = self.folder.summary().get("status", "not started")
+            raise InputError(
+                f"{path} has no finished model (status: {status}): go on with "
+                f"`loom train resume={path}`"
+            )
+        self.objective_class: type[Objective] = make(self.config.objective).func
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder.model)
+        self.model = self._load_model()
+
+    def _load_model(self) -> nn.Module:
+        """The model with its best weights, in evaluation mode."""
+        option = make(self.config.model).func
+        model: nn.Module = option.load(self.folder.model, self.objective_class.head)
+        return model.eval()
+
+    def require(self, head: str, verb: str) -> None:
+        """Refuse a verb that the run's model has no head for.
+
+        Raises:
+            InputError: naming the verb that fits instead.
+        """
+        if self.objective_class.head != head:
+            fitting = {"causal_lm": "loom generate", "masked_lm": "loom fill"}
+            instead = fitting.get(self.objective_class.head, "loom evaluate")
+            raise InputError(
+                f"{verb} does not go with {self.folder.path}: its model was trained with "
+                f"objective={self.config.choice.objective}; use `{instead}`"
+            )
+
+    def with_corpus(self) -> tuple[Objective, Any]:
+        """The objective around the model, and the corpus it is scored on."""
+        corpus = open_corpus(self.config)
+        objective: Objective = make(self.config.objective)(
+            model=self.model,
+            tokenizer=self.tokenizer,
+            optimizer=make(self.config.optimizer),
+            scheduler=make(self.config.scheduler),
+            context=None,
+            bytes_per_token=corpus.bytes_per_token,
+            seed=self.config.seed,
+        )
+        corpus.collate = objective.collate
+        return objective, corpus

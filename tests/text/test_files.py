@@ -1,0 +1,72 @@
+"""Paths: which files they mean, and each way in which one can be wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text.files import corpus_files, path_problems
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("b.txt", "a.jsonl.gz", "sub/c.parquet", "notes.md"):
+        (tmp_path / name).write_text("x")
+    return tmp_path
+
+
+def names(path):
+    return [file.name for file in corpus_files(str(path))]
+
+
+def test_file_folder_and_glob(folder):
+    assert names(folder / "b.txt") == ["b.txt"]
+    assert names(folder) == ["a.jsonl.gz", "b.txt", "c.parquet"]
+    assert names(folder / "*.txt") == ["b.txt"]
+    assert names(folder / "**" / "*.parquet") == ["c.parquet"]
+
+
+def problem(path):
+    (text,) = path_problems({"path": str(path)})
+    with pytest.raises(InputError, match=r"^corpus\.path: "):
+        corpus_files(str(path))
+    return text
+
+
+def test_each_fault_has_its_sentence(folder):
+    (folder / "loop.txt").symlink_to(folder / "loop.txt")
+    assert "leads back to itself" in problem(folder / "loop.txt")
+    (folder / "loop.txt").unlink()
+    (folder / "dead.txt").symlink_to(folder / "gone")
+    assert "link to a missing file" in problem(folder / "dead.txt")
+    assert "broken or circular" in problem(folder)
+    assert "nothing is set" in problem("")
+    assert f"did you mean {folder}/b.txt?" in problem(folder / "bb.txt")
+    assert "nor does its folder" in problem(folder / "nowhere" / "b.txt")
+    assert "is not one of .txt" in problem(folder / "notes.md")
+    assert "matches no .txt" in problem(folder / "*.csv")
+
+
+def test_empty_file_and_empty_folder(tmp_path):
+    assert "contains no .txt" in problem(tmp_path)
+    (tmp_path / "a.txt").touch()
+    assert "is empty (0 bytes)" in problem(tmp_path / "a.txt")
+    assert "is empty (0 bytes)" in problem(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_forbidden_file(folder):
+    (folder / "b.txt").chmod(0)
+    assert "permissions" in problem(folder / "b.txt")
+
+
+def test_the_check_needs_no_heavy_import():
+    code = (
+        "import sys; from loomlab.text.files import path_problems; path_problems({'path': 'x'});"
+        "print(*{'torch', 'transformers', 'pytorch_lightning', 'pyarrow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

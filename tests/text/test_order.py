@@ -1,0 +1,75 @@
+"""Order of samples: a pure function of (seed, epoch), the same however it is cut up."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from loomlab.text.order import SampleStream, SequentialBatches, permutation
+
+
+def take(stream, batches):
+    return list(itertools.islice(iter(stream), batches))
+
+
+def stream(samples, batch_size, start=0, rank=0, world_size=1, seed=3):
+    return SampleStream(samples, batch_size, seed, lambda: start, rank, world_size)
+
+
+def test_permutation_depends_on_its_arguments_alone():
+    first = permutation(7, 2, 1000)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    assert (permutation(7, 2, 1000) == first).all()
+    assert sorted(first) == list(range(1000))
+    assert not (permutation(7, 3, 1000) == first).all()
+    assert not (permutation(8, 2, 1000) == first).all()
+
+
+def test_permutation_is_pinned():
+    """Another order would break the resume of every checkpoint written before."""
+    assert permutation(0, 0, 10).tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 7, 50])
+def test_each_epoch_has_every_sample_once(batch_size):
+    flat = sum(take(stream(50, batch_size), 3 * 50 // batch_size + 1), [])
+    for epoch in range(3):
+        ours = [index for index, e in flat if e == epoch]
+        assert sorted(ours) == list(range(50))
+        assert flat[epoch * 50][1] == epoch
+
+
+def test_batches_reach_over_the_end_of_an_epoch():
+    second = take(stream(6, 4), 2)[1]
+    assert [epoch for _, epoch in second] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_together_see_what_one_process_sees(world_size):
+    whole = take(stream(50, 6), 20)
+    parts = [take(stream(50, 6 // world_size, 0, r, world_size), 20) for r in range(world_size)]
+    assert [sum(batches, []) for batches in zip(*parts, strict=True)] == whole
+
+
+@pytest.mark.parametrize("consumed", [0, 1, 13, 49, 50, 51, 333])
+def test_starts_at_any_sample(consumed):
+    flat = sum(take(stream(50, 1), 400), [])
+    assert sum(take(stream(50, 4, consumed), 10), []) == flat[consumed : consumed + 40]
+
+
+@pytest.mark.parametrize("samples", [1, 2, 9, 16, 17, 33])
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_validation_covers_all_with_equal_batch_counts(samples, batch_size, world_size):
+    if samples < world_size:
+        pytest.skip("refused by the corpus")
+    ranks = [SequentialBatches(samples, batch_size, r, world_size) for r in range(world_size)]
+    seen = [index for rank in ranks for batch in rank for index, _ in batch]
+    assert sorted(seen) == list(range(samples))
+    assert len({len(rank) for rank in ranks}) == 1
+    assert max(len(batch) for rank in ranks for batch in rank) <= max(batch_size, 2)
+    if world_size == 1:
+        assert seen == list(range(samples))
+        assert max(len(batch) for batch in ranks[0]) <= batch_size

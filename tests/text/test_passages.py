@@ -1,0 +1,63 @@
+"""Passages keep the text; no document is in both parts."""
+
+from pathlib import Path
+
+import pytest
+
+from loomlab.text.passages import capped, held_out, passages
+
+ALICE = (Path(__file__).parents[1] / "data" / "alice.txt").read_text()
+
+
+def cut(text, size):
+    return list(passages(text.splitlines(keepends=True), size))
+
+
+@pytest.mark.parametrize("size", [100, 400, 4000])
+def test_nothing_but_blank_lines_is_lost(size):
+    found = cut(ALICE, size)
+    assert "".join("".join(found).split()) == "".join(ALICE.split())
+    assert max(len(text.encode()) for text in found) <= size
+    for text in found:
+        assert text in ALICE  # kept as it is, line breaks included
+
+
+def test_paragraphs_are_kept_whole_and_joined():
+    text = "\n\nfirst\nline\n\n\n  second\n \nthird\n"
+    assert cut(text, 100) == ["first\nline\n\n\n  second\n \nthird"]
+    assert cut(text, 22) == ["first\nline\n\n\n  second", "third"]
+    assert cut(text, 12) == ["first\nline", "  second", "third"]
+
+
+def test_windows_line_ends_become_newlines():
+    assert cut("a\r\nb\r\n\r\nc\r\n", 100) == ["a\nb\n\nc"]
+
+
+def test_a_long_line_is_cut_at_spaces():
+    line = "word " * 1000
+    found = cut(line, 400)
+    assert len(found) > 10
+    assert all(set(text.split()) == {"word"} for text in found)
+    assert sum(len(text.split()) for text in found) == 1000
+
+
+def test_a_long_line_without_spaces_is_cut_and_complete():
+    found = cut("\u00e9" * 5000, 400)
+    assert "".join(found) == "\u00e9" * 5000
+    assert all(len(text.encode()) <= 400 for text in found)
+
+
+def test_blank_text_has_no_passages():
+    assert cut("\n \n\t\n\n", 100) == []
+
+
+def test_held_out_parts_are_disjoint_and_complete():
+    documents = [f"d{number}" for number in range(45)]
+    train, validation = (list(held_out(documents, 20, s)) for s in ("train", "validation"))
+    assert validation == ["d19", "d39"]
+    assert sorted(train + validation) == sorted(documents)
+
+
+def test_cap_takes_whole_documents():
+    assert list(capped(["ab", "\u00e9\u00e9", "c"], 6)) == ["ab", "\u00e9\u00e9"]
+    assert list(capped(["ab", "\u00e9\u00e9", "c"], 7)) == ["ab", "\u00e9\u00e9", "c"]

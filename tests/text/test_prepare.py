@@ -1,0 +1,158 @@
+"""The cache under kill -9, damage and two processes at once; all processes are real."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text.cache import build_once
+from loomlab.text.prepare import cached_token_files, cached_tokenizer
+from loomlab.tokenizer.base import tokenizer_hash
+from loomlab.tokenizer.byte import Byte
+
+ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
+WORKER = """
+import logging, sys, time
+from pathlib import Path
+logging.basicConfig(level=logging.INFO, format="%(message)s")
+from loomlab.text.prepare import cached_token_files
+from loomlab.tokenizer.base import tokenizer_hash
+from loomlab.tokenizer.byte import Byte
+cache, alice, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+text = open(alice).read()
+def documents(split):
+    for number in range(60 if split == "train" else 3):
+        time.sleep(pause)
+        yield f"{number} {text}"
+tokenizer = Byte().train()
+(cache / f"ready{sys.argv[4]}").touch()
+while not (cache / "go").exists():
+    time.sleep(0.01)
+files = cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
+print(len(files[0]), files[0].manifest.tokens_sha256)
+"""
+
+
+def start(cache, pause, number=0):
+    command = [sys.executable, "-c", WORKER, str(cache), str(ALICE), str(pause), str(number)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)
+
+
+def test_kill_during_tokenization_leaves_nothing_half_and_is_repaired(tmp_path):
+    (tmp_path / "go").touch()
+    killed = start(tmp_path, pause=0.05)
+    wait_for(lambda: any(f.stat().st_size for f in tmp_path.glob("tokens/*.tmp/train/tokens.bin")))
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob("tokens/*.tmp"))
+    assert not list(tmp_path.glob("tokens/*/manifest.json"))
+    second = start(tmp_path, pause=0)
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert int(out.split()[0]) == sum(len(f"{n} ") + len(ALICE.read_text()) + 1 for n in range(60))
+    assert not list(tmp_path.glob("tokens/*.tmp"))
+
+
+def test_two_processes_do_the_work_once(tmp_path):
+    both = [start(tmp_path, pause=0.01, number=n) for n in range(2)]
+    wait_for(lambda: len(list(tmp_path.glob("ready*"))) == 2)
+    (tmp_path / "go").touch()
+    results = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], results
+    assert results[0][0] == results[1][0]
+    logs = results[0][1] + results[1][1]
+    assert logs.count("tokenized train") == 1
+    assert logs.count("waiting for another process") == 1
+
+
+def prepare(cache, documents=lambda split: iter([f"{split} text"])):
+    tokenizer = Byte().train()
+    return cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "manifest"])
+def test_damaged_files_are_written_again_with_a_warning(tmp_path, caplog, damage):
+    train, _ = prepare(tmp_path)
+    before = train.tokens.tolist()
+    path = train.folder / ("manifest.json" if damage == "manifest" else "tokens.bin")
+    data = path.read_bytes()
+    path.write_bytes(b"\x01" + data[1:] if damage == "flip" else data[:3])
+    with caplog.at_level(logging.WARNING, "loomlab.text"):
+        again, _ = prepare(tmp_path)
+    assert again.tokens.tolist() == before
+    assert len([r for r in caplog.records if "rebuilding" in r.message]) == 1
+
+
+def test_a_sound_cache_is_only_read(tmp_path):
+    prepare(tmp_path)
+
+    def never(split):
+        raise AssertionError("tokenized again")
+
+    train, _ = prepare(tmp_path, never)
+    assert len(train) == len("train text") + 1
+
+
+def test_other_content_gets_another_folder(tmp_path):
+    tokenizer = Byte().train()
+    for fingerprint in ("a", "b"):
+        cached_token_files(tmp_path, fingerprint, lambda s: iter([s]), tokenizer, "hash")
+    assert len([f for f in (tmp_path / "tokens").iterdir() if f.is_dir()]) == 2
+
+
+def test_a_failed_build_leaves_nothing(tmp_path):
+    def documents(split):
+        yield "text"
+        raise InputError("broken source")
+
+    with pytest.raises(InputError, match="broken source"):
+        prepare(tmp_path, documents)
+    assert [f for f in (tmp_path / "tokens").iterdir() if f.is_dir()] == []
+
+
+def test_no_validation_document_is_refused_with_the_setting(tmp_path):
+    documents = {"train": ["a", "b"], "validation": []}
+    with pytest.raises(InputError, match=r"0 documents \(2 are for .*validation_every"):
+        prepare(tmp_path, lambda split: iter(documents[split]))
+
+
+def test_a_cached_tokenizer_is_the_same_tokenizer(tmp_path):
+    first = cached_tokenizer(tmp_path, "key", lambda: Byte().train())
+    folder = tmp_path / "tokenizers" / "key"
+    assert json.loads((folder / "tokenizer.json").read_text())
+    again = cached_tokenizer(tmp_path, "key", lambda: pytest.fail("trained again"))
+    assert tokenizer_hash(first) == tokenizer_hash(again) == tokenizer_hash(Byte().train())
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file/sub.*LOOM_CACHE"):
+        build_once(tmp_path / "file" / "sub" / "key", lambda f: None, lambda f: None)
+
+
+def test_a_full_disk_is_named(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+
+    def build(folder):
+        with open("/dev/full", "wb") as handle:
+            handle.write(b"x" * 100_000)
+
+    with pytest.raises(InputError, match=r"no space left.*LOOM_CACHE"):
+        build_once(tmp_path / "key", build, lambda f: None)
+    assert not (tmp_path / "key").exists()

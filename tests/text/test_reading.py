@@ -1,0 +1,93 @@
+"""Readers: what they return, and where exactly they say a file is bad."""
+
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text.reading import read_jsonl, read_lines, read_parquet
+
+ROWS = ["one", "tw\u00f6\nlines", "", "four"]
+
+
+def test_lines_of_plain_and_gzip(tmp_path):
+    data = "\ufeffa\r\n\u00e9\nend".encode()
+    plain, packed = tmp_path / "a.txt", tmp_path / "a.txt.gz"
+    plain.write_bytes(data)
+    packed.write_bytes(gzip.compress(data))
+    assert list(read_lines(plain)) == list(read_lines(packed)) == ["a\r\n", "\u00e9\n", "end"]
+
+
+def test_rows_of_jsonl_plain_and_gzip(tmp_path):
+    data = "\n".join(json.dumps({"id": 1, "body": row}) for row in ROWS) + "\n\n"
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "a.jsonl.gz"
+    plain.write_text(data)
+    packed.write_bytes(gzip.compress(data.encode()))
+    assert list(read_jsonl(plain, "body")) == list(read_jsonl(packed, "body")) == ROWS
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_rows_of_parquet(tmp_path, kind):
+    table = pa.table({"n": [1, 2, 3], "body": pa.array(["a", None, "c"], kind)})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert list(read_parquet(tmp_path / "a.parquet", "body")) == ["a", "", "c"]
+
+
+BAD_TEXT = {
+    "invalid": (b"good\nbad \xff here\n", r"line 2, byte 9: 0xff is not utf-8.*corpus\.errors"),
+    "nul": (b"good\nab\0c\n", r"line 2, byte 7: a NUL byte"),
+    "utf16": ("text\n".encode("utf-16"), r"is UTF-16.*iconv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TEXT)
+def test_bad_text_is_placed(tmp_path, case):
+    data, message = BAD_TEXT[case]
+    path = tmp_path / "bad.txt"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"bad\.txt.*{message}"):
+        list(read_lines(path))
+
+
+def test_other_encoding_and_replacement(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"caf\xe9\n")
+    assert list(read_lines(path, "latin-1")) == ["caf\u00e9\n"]
+    assert list(read_lines(path, errors="replace")) == ["caf\ufffd\n"]
+
+
+BAD_ROWS = {
+    "not_json": ('{"text": "a"}\n{"text": \n', r"line 2: not JSON"),
+    "not_object": ('{"text": "a"}\n["a"]\n', r"line 2: a row must be an object"),
+    "no_key": ('{"text": "a"}\n{"body": "b"}\n', r'line 2: no key "text".*keys with text: body'),
+    "number": ('{"text": 3}\n', r'line 1: int, not text, at key "text"'),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_rows_are_placed(tmp_path, case):
+    data, message = BAD_ROWS[case]
+    path = tmp_path / "bad.jsonl"
+    path.write_text(data)
+    with pytest.raises(InputError, match=rf"bad\.jsonl, {message}"):
+        list(read_jsonl(path, "text"))
+
+
+def test_damaged_gzip_is_named(tmp_path):
+    path = tmp_path / "a.txt.gz"
+    path.write_bytes(gzip.compress(b"text\n" * 1000)[:-9])
+    with pytest.raises(InputError, match=r"a\.txt\.gz is a damaged gzip"):
+        list(read_lines(path))
+
+
+def test_damaged_parquet_and_wrong_column_are_named(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"n": [1], "body": ["a"]}), path)
+    with pytest.raises(InputError, match=r'no text column "text".*text columns: body'):
+        list(read_parquet(path, "text"))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"a\.parquet cannot be read as Parquet"):
+        list(read_parquet(path, "body"))
