@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -51,11 +53,21 @@ class Catalog:
         if comments:
             return comments[0]
         source = self.source(axis, option)
-        return source.summary.split(". ")[0].rstrip(".") + "." if source else ""
+        return _first_sentence(source.summary) if source else ""
+
+    def preset(self, axis: str, option: str) -> dict[str, Any]:
+        """Settings the YAML of an option changes from the defaults of its class."""
+        content = yaml.safe_load(option_text(self.folders, axis, option)) or {}
+        return {k: v for k, v in content.items() if k not in ("defaults", "_target_")}
 
     def fitting(self) -> dict[str, list[Pick]]:
         """All options per axis."""
         return {a.name: self.picks(a.name) for a in AXES}
+
+
+def _first_sentence(text: str) -> str:
+    """Up to the first full stop that a capital follows (so `et al. 2017` does not end it)."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z`])", text, maxsplit=1)[0]
 
 
 @cache

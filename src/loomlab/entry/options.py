@@ -48,8 +48,10 @@ def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
         lines.append(f" {star} {option:<16} {catalog.describe(name, option)}")
         source = catalog.source(name, option)
         if settings and source is not None:
+            changed = catalog.preset(name, option)
             for key, parameter in source.settings().items():
-                default = "" if parameter.default is MISSING else f" = {parameter.default}"
+                value = changed.get(key, parameter.default)
+                default = "" if value is MISSING else f" = {value}"
                 lines.append(f"       {name}.{_path(name, option)}{key}{default}")
     return lines
 

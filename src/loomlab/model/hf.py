@@ -19,8 +19,9 @@ class HFModel:
     """Any Transformers checkpoint (`name`) or configuration (`architecture_type`)."""
 
     architecture = "any"
-    owns_attention = True
-    owns_position = True
+    owns = ("attention", "position")
+    refuses = {"corpus.document_mask": (True,)}
+    because = {"corpus.document_mask": "Transformers models take no document ids"}
 
     def __init__(
         self,

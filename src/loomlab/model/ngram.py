@@ -25,8 +25,15 @@ class NGram:
 
     architecture = "decoder"
     trained_by = "counting"
-    owns_attention = True
-    owns_position = True
+    owns = ("attention", "position", "optimizer", "scheduler")
+    refuses = {"corpus.document_mask": (True,)}
+    because = {
+        "attention": "model=ngram is trained by counting",
+        "position": "model=ngram is trained by counting",
+        "optimizer": "model=ngram is trained by counting",
+        "scheduler": "model=ngram is trained by counting",
+        "corpus.document_mask": "n-grams run on over document ends",
+    }
     model_type = "loom_ngram"
 
     def __init__(

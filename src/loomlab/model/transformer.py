@@ -13,7 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from loomlab.attention.layout import Layout
 from loomlab.component import build_component
-from loomlab.model.block import MLP, Block, SelfAttention, make_norm
+from loomlab.model.block import Block, make_norm
 from loomlab.model.config import TransformerConfig
 from loomlab.position.base import Position
 
@@ -31,7 +31,7 @@ class TransformerModel(PreTrainedModel):
 
     def blocks(self) -> list[nn.Module]:
         """The blocks in order."""
-        return [*self.base_model.layers]
+        return list(self.base_model.get_submodule("layers").children())
 
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights, zero biases; projections onto a pre-norm residual path are scaled down.
@@ -40,9 +40,11 @@ class TransformerModel(PreTrainedModel):
         post-norm path is normalized after each, so BERT needs no such scale.
         """
         super()._init_weights(module)
-        if isinstance(module, SelfAttention | MLP) and self.config.norm_order == "pre":
+        # Transformers calls this, outside its own package, only on modules that have parameters of
+        # their own: so the projection is recognized by a mark, not by the module that holds it.
+        if getattr(module, "ends_branch", False) and self.config.norm_order == "pre":
             std = self.config.initializer_range / math.sqrt(2 * self.config.layers)
-            initialization.normal_(module.out.weight, mean=0.0, std=std)
+            initialization.normal_(module.weight, mean=0.0, std=std)
 
 
 class Transformer(TransformerModel):

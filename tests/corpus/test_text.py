@@ -1,0 +1,99 @@
+"""Corpus `text`: exact bytes, every kind of file, blank text, fingerprints."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loomlab.corpus.text import Text
+from loomlab.errors import InputError
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def both(corpus):
+    return [list(corpus.documents(split)) for split in ("train", "validation")]
+
+
+def test_train_and_validation_are_the_text(opened):
+    corpus = opened()
+    train, validation = both(corpus)
+    text = "".join((DATA / name).read_text() for name in ("alice.txt", "moby_dick.txt"))
+    characters = sum(len("".join(passage.split())) for passage in train + validation)
+    assert characters == len("".join(text.split()))
+    assert not set(train) & set(validation)
+    assert len(validation) == (len(train) + len(validation)) // 20
+    for passages, file in ((train, corpus.train_tokens), (validation, corpus.validation_tokens)):
+        assert file.manifest.bytes == sum(len(passage.encode()) for passage in passages)
+        assert file.manifest.documents == len(passages)
+
+
+def test_split_does_not_depend_on_the_seed(make):
+    assert both(make(seed=1)) == both(make(seed=2))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])
+def test_a_row_is_a_document(make, tmp_path, kind):
+    rows = [f"document {number}\n\nwith two paragraphs" for number in range(40)]
+    path = tmp_path / f"rows.{kind}"
+    data = "".join(json.dumps({"body": row}) + "\n" for row in rows).encode()
+    if kind == "parquet":
+        pq.write_table(pa.table({"body": rows}), path)
+    else:
+        path.write_bytes(gzip.compress(data) if kind.endswith("gz") else data)
+    train, validation = both(make(path=str(path), text_key="body"))
+    assert validation == [rows[19], rows[39]]
+    assert train == rows[:19] + rows[20:39]
+
+
+def test_a_folder_mixes_kinds_in_path_order(make, tmp_path):
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"from text\n"))
+    (tmp_path / "a.jsonl").write_text('{"text": "from rows"}\n')
+    assert both(make(path=str(tmp_path)))[0] == ["from rows", "from text"]
+
+
+@pytest.mark.parametrize("content", ["\n \n\n\t\n", " "])
+def test_only_blank_text_is_refused(make, tmp_path, content):
+    path = tmp_path / "blank.txt"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"blank\.txt holds only blank text: 0 documents"):
+        make(path=str(path)).prepare_data()
+
+
+def test_a_bad_byte_is_refused_before_anything_is_cached(make, tmp_path):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"fine\n" * 1000 + b"\xff\n")
+    with pytest.raises(InputError, match=r"bad\.txt, line 1001, byte 5000"):
+        make(path=str(path), cache_dir=tmp_path / "cache").prepare_data()
+    assert [p for p in (tmp_path / "cache").rglob("*") if p.suffix != ".lock" and p.is_file()] == []
+    replaced = make(path=str(path), errors="replace")
+    assert "\ufffd" in "".join(replaced.documents("train"))
+
+
+def test_few_documents_name_the_setting(make, tmp_path):
+    path = tmp_path / "short.txt"
+    path.write_text("one paragraph\n")
+    with pytest.raises(InputError, match=r"validation .* 0 documents .*corpus\.validation_every"):
+        make(path=str(path)).prepare_data()
+
+
+def test_fingerprint_follows_content_and_settings(make, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    first = make(path=str(path)).fingerprint()
+    assert make(path=str(path), passage_bytes=2000).fingerprint() != first
+    assert make(path=str(path), seed=9, sequence_length=3).fingerprint() == first
+    path.write_text("two")
+    assert make(path=str(path)).fingerprint() != first
+
+
+def test_preflight_names_the_key(tmp_path):
+    (tmp_path / "corpus.txt").write_text("x")
+    good = {"path": str(tmp_path / "corpus.txt")}
+    assert Text.problems(good) == []
+    (problem,) = Text.problems({"path": str(tmp_path / "corpsu.txt")})
+    assert problem.startswith("path: ")
+    assert "did you mean" in problem
