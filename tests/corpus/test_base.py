@@ -14,8 +14,12 @@ def keys(batch):
     return list(zip(batch.epoch_B.tolist(), batch.index_B.tolist(), strict=True))
 
 
+def joined(parts):
+    return list(itertools.chain.from_iterable(parts))
+
+
 def stream(corpus, batches):
-    return sum((keys(b) for b in itertools.islice(corpus.train_dataloader(), batches)), [])
+    return joined(keys(b) for b in itertools.islice(corpus.train_dataloader(), batches))
 
 
 def test_attributes_after_setup(opened):
@@ -53,7 +57,7 @@ def test_resume_at_any_count_continues_the_same_stream(opened, workers, world_si
             corpus.load_state_dict({**opened().state_dict(), "consumed": consumed})
             batches = itertools.islice(corpus.train_dataloader(), 10)
             shares.append([keys(batch) for batch in batches])
-        together = sum((sum(parts, []) for parts in zip(*shares, strict=True)), [])
+        together = joined(joined(parts) for parts in zip(*shares, strict=True))
         assert together == whole[consumed : consumed + 80]
 
 
@@ -126,7 +130,10 @@ def test_tokenizer_is_trained_once_on_training_text(opened, caplog, tmp_path):
 
 
 REFUSALS = {
-    "long_sequence": ({"sequence_length": 200_000}, r"training part .* tokens, fewer than .*200000"),
+    "long_sequence": (
+        {"sequence_length": 200_000},
+        r"training part .* tokens, fewer than .*200000",
+    ),
     "short_validation": ({"sequence_length": 12_000}, r"validation part .* tokens, fewer than"),
     "large_batch": ({"batch_size": 5000}, r"\d+ training sequences are fewer than the 5000"),
     "few_samples": ({"max_samples": 7}, r"7 training sequences are fewer than the 8"),
@@ -168,28 +175,28 @@ def test_a_trainer_resumes_mid_epoch_exactly(opened, workers, tmp_path):
     def fit(steps, resume=None, **flags):
         corpus, model = opened(workers=workers), Recorder()
         corpus.collate = total
+        quiet = dict.fromkeys(
+            ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"),
+            False,
+        )
         trainer = pl.Trainer(
             max_steps=steps,
             accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             use_distributed_sampler=False,
-            **flags,
-            check_val_every_n_epoch=None,
             limit_val_batches=2,
             default_root_dir=tmp_path,
+            **quiet,
             **flags,
         )
         trainer.fit(model, datamodule=corpus, ckpt_path=resume, weights_only=False)
         return trainer, corpus, model.seen
 
-    _, corpus, whole = fit(12)
+    every_3 = {"val_check_interval": 3, "check_val_every_n_epoch": None}
+    _, corpus, whole = fit(12, **every_3)
     assert corpus.consumed == 12 * 8 == len(whole)
-    trainer, _, first = fit(5)
+    trainer, _, first = fit(5, **every_3)
     trainer.save_checkpoint(tmp_path / "at5.ckpt")
-    _, resumed, rest = fit(12, tmp_path / "at5.ckpt")
+    _, resumed, rest = fit(12, tmp_path / "at5.ckpt", **every_3)
     assert first + rest == whole
     assert resumed.consumed == 12 * 8
     _, _, limited = fit(12, limit_train_batches=4)

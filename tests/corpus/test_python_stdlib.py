@@ -19,13 +19,13 @@ def make(tmp_path):
 
 
 def test_documents_are_source_files(make):
-    corpus = make(max_bytes=300_000)
+    corpus = make(max_bytes=1_500_000)
     train, validation = (list(corpus.documents(s)) for s in ("train", "validation"))
-    assert 0 < sum(len(text.encode()) for text in train + validation) <= 300_000
+    assert 0 < sum(len(text.encode()) for text in train + validation) <= 1_500_000
     assert validation
     assert not set(train) & set(validation)
     assert all(ast.parse(text) is not None for text in train)
-    assert list(make(max_bytes=300_000).documents("train")) == train
+    assert list(make(max_bytes=1_500_000).documents("train")) == train
 
 
 def test_files_leave_out_tests_and_packages(make):

@@ -228,7 +228,7 @@ def test_checkpointed_activations_give_the_same_gradients():
     for checkpointed in (False, True):
         model = gpt("window", "alibi").train()
         if checkpointed:
-            model.activation_checkpointing_enable()
+            model.gradient_checkpointing_enable()
         ids = tokens(2, 20)
         documents = (torch.arange(20) // 7).expand(2, -1)
         model(ids, labels=ids, document_ids=documents).loss.backward()

@@ -35,9 +35,7 @@ def test_content_and_manifest(folder):
 )
 def test_width_follows_the_vocabulary(tmp_path, vocab_size, width):
     documents = [(np.asarray([vocab_size - 1]), 1)]
-    write_token_file(
-        tmp_path, documents, vocab_size=vocab_size, eos_id=0, tokenizer_hash="abc"
-    )
+    write_token_file(tmp_path, documents, vocab_size=vocab_size, eos_id=0, tokenizer_hash="abc")
     file = TokenFile(tmp_path)
     assert file.tokens.dtype.itemsize == width
     assert file.tokens.tolist() == [vocab_size - 1, 0]
@@ -81,6 +79,8 @@ def test_windows_overlap_by_one_token_and_carry_documents(folder):
     assert PackedWindows(TokenFile(folder), 3)[(0, 0)].document_BU is None
 
 
-@pytest.mark.parametrize(("tokens", "length", "count"), [(0, 4, 0), (4, 4, 0), (5, 4, 1), (9, 4, 2)])
+@pytest.mark.parametrize(
+    ("tokens", "length", "count"), [(0, 4, 0), (4, 4, 0), (5, 4, 1), (9, 4, 2)]
+)
 def test_window_count(tokens, length, count):
     assert window_count(tokens, length) == count

@@ -11,7 +11,9 @@ def tokenizer():
     return Byte().train()
 
 
-@pytest.mark.parametrize("text", ["plain, text.\n", "caf\u00e9 \u4f60\U0001f600", "a  b\t\r\n\x00", ""])
+@pytest.mark.parametrize(
+    "text", ["plain, text.\n", "caf\u00e9 \u4f60\U0001f600", "a  b\t\r\n\x00", ""]
+)
 def test_ids_are_the_bytes(tokenizer, text):
     ids = tokenizer.encode(text)
     assert ids == list(text.encode())
@@ -21,7 +23,11 @@ def test_ids_are_the_bytes(tokenizer, text):
 def test_special_tokens_follow_the_bytes(tokenizer):
     assert len(tokenizer) == 260
     assert tokenizer.eos_token_id == 256
-    assert (tokenizer.pad_token_id, tokenizer.mask_token_id, tokenizer.unk_token_id) == (257, 258, 259)
+    assert (tokenizer.pad_token_id, tokenizer.mask_token_id, tokenizer.unk_token_id) == (
+        257,
+        258,
+        259,
+    )
 
 
 def test_every_byte_has_its_own_character():

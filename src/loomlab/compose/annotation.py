@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -21,7 +22,9 @@ class Meaning:
     interval: str = ""
 
     def complaint(self, value: Any) -> str:
-        """Why a value does not fit; empty when it does."""
+        """Why a value does not fit; empty when it does. A list is judged by its members."""
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return next(filter(None, map(self.complaint, value)), "")
         if isinstance(value, float) and not math.isfinite(value):
             return f"{value} is not a finite number"
         if value is None or isinstance(value, bool):

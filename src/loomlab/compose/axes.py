@@ -30,6 +30,7 @@ AXES = (
     Axis("compression", "outcome", multiple=True),
     Axis("parallelism", "speed"),
     Axis("precision", "speed"),
+    Axis("runtime", "speed"),
     Axis("callbacks", "run", multiple=True),
     Axis("logger", "run", multiple=True),
     Axis("trainer", "run"),

@@ -23,8 +23,8 @@ CONFIG_NAME = "train"
 def prepare(arguments: list[str] | None = None) -> None:
     """Register schemas, resolvers and the user's config folders with Hydra."""
     register_resolvers()
+    install_search_path(arguments or [])  # first: schemas are read from the user's modules too
     register_schemas(arguments)
-    install_search_path(arguments or [])
 
 
 @contextmanager

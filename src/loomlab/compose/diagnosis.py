@@ -12,12 +12,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.axes import AXES, axis
+from loomlab.compose.axes import AXES, SELECTORS, axis
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job
 from loomlab.compose.problem import Problem, did_you_mean
 
-COMPOSE_ERRORS = (HydraException, OmegaConfBaseException)
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null
 
 
 def diagnose(
@@ -66,16 +66,34 @@ def _group_problems(override: Override, catalog: Catalog) -> Iterator[Problem]:
     """Options that do not exist, and options that leave their folder."""
     group = override.key_or_group
     value = override.value()
-    names = value if isinstance(value, list) else [value]
     known = catalog.options[group]
+    if override.is_delete():
+        return
+    if value is None:
+        yield Problem(group, "null is no option", _instead_of_null(group, known))
+        return
+    if override.is_sweep_override():
+        yield Problem(group, "takes one option, not several", "for a sweep over them add -m")
+        return
+    names = value if isinstance(value, list) else [value]
     for name in names:
-        if name is None or str(name) in known:
+        if str(name) in known:
             continue
         what = f"there is no option '{name}'"
         yield Problem(group, what, did_you_mean(str(name), known, "options"))
     declared = axis(group)
     if isinstance(value, list) and declared is not None and not declared.multiple:
         yield Problem(group, "takes one option, not a list", f"write {group}={names[0]}")
+
+
+def _instead_of_null(group: str, known: list[str]) -> str:
+    """What to write for no option at all, where an axis may go without."""
+    declared = axis(group)
+    if declared is not None and declared.multiple:
+        return f"for none write {group}=[]"
+    if group in SELECTORS:
+        return f"for none leave {group} out"
+    return f"options: {', '.join(known)}"
 
 
 def _try(overrides: list[str]) -> tuple[DictConfig | None, Exception | None]:
@@ -94,10 +112,16 @@ def _value_problems(
     if config is not None or error is None:
         return
     key = override.key_or_group
+    if override.is_sweep_override():
+        yield Problem(key, "takes one value, not several", "for a sweep over them add -m")
+        return
     parent_path, _, leaf = key.rpartition(".")
     parent = OmegaConf.select(base, parent_path) if parent_path else base
     if isinstance(parent, DictConfig) and leaf in parent and not override.is_add():
-        yield Problem(key, _type_complaint(error))
+        if OmegaConf.is_dict(parent[leaf]) and isinstance(override.value(), dict):
+            yield Problem(key, "its keys are new", f"write ++{line.lstrip('+')}")
+        else:
+            yield Problem(key, _type_complaint(error))
         return
     if parent is None or not isinstance(parent, DictConfig):
         yield _missing_parent(key, base, catalog)
@@ -106,6 +130,9 @@ def _value_problems(
     if parent is base:
         names += [a.name for a in AXES]
         yield Problem(key, "there is no such key or axis", did_you_mean(leaf, names))
+        return
+    if not names and OmegaConf.get_type(parent) is dict:
+        yield Problem(key, "is a new key", f"write +{line}")
         return
     owner = str(parent.get("_target_", parent_path)).rpartition(".")[2]
     yield Problem(key, f"{owner} has no setting '{leaf}'", did_you_mean(leaf, names, "settings"))
@@ -122,7 +149,8 @@ def _missing_parent(key: str, base: DictConfig, catalog: Catalog) -> Problem:
     if first not in base:
         names = [str(k) for k in base if k != "hydra"]
         return Problem(key, f"there is no axis or key '{first}'", did_you_mean(first, names))
-    return Problem(key, "there is no such key", did_you_mean(option, map(str, base[first])))
+    names = [str(k) for k in base[first] if not str(k).startswith("_")]
+    return Problem(key, "there is no such key", did_you_mean(option, names))
 
 
 def _type_complaint(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.problem import Problem, did_you_mean
-from loomlab.compose.root import BUDGETS
+from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import ClassSource, SourceError, read_target
 
 ROOT_RANGES = {
@@ -29,7 +30,7 @@ ROOT_RANGES = {
 
 def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
     """All problems of a composed config; empty means it may train."""
-    problems = [*_unresolved(config), *_root(config)]
+    problems = [*_unresolved(config), *_unknown_keys(config, catalog), *_root(config)]
     picks: list[Pick] = []
     for axis in AXES:
         if axis.name in SELECTORS or axis.name == "paths":
@@ -104,6 +105,21 @@ def _walk(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
             stack += [(f"{path}.{i}", v) for i, v in enumerate(node)]
         else:
             yield path, node
+
+
+def _unknown_keys(config: DictConfig, catalog: Catalog) -> Iterator[Problem]:
+    """Keys added with `+` beside the shared settings, where nothing would ever read them."""
+    shared = {f.name for f in dataclasses.fields(Experiment)}
+    axes = {a.name for a in AXES} | {group.split("/")[0] for group in catalog.options}
+    budget = {f.name for f in dataclasses.fields(Budget)}
+    for path, node, known in (
+        ("", config, shared | axes | {"hydra"}),
+        ("budget.", config.budget, budget),
+    ):
+        for key in map(str, node):
+            if key not in known:
+                fix = did_you_mean(key, known)
+                yield Problem(f"{path}{key}", "there is no such key or axis", fix)
 
 
 def _root(config: DictConfig) -> Iterator[Problem]:
@@ -186,6 +202,7 @@ def _own_checks(
         context["architecture"] = _wanted_architecture(config)
     for text in check(settings, **context):
         key, _, rest = str(text).partition(": ")
+        key = key.removeprefix(f"{path}.")
         yield Problem(f"{path}.{key}" if rest and " " not in key else path, rest or key)
 
 

@@ -61,7 +61,7 @@ class SelfAttention(nn.Module):
         self.layer, self.heads = layer, config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=config.bias)
         self.out = nn.Linear(config.width, config.width, bias=config.bias)
-        self.out.ends_branch = True  # read by the initialization
+        self.out.ends_branch = True  # type: ignore[assignment]  # read by the initialization
         self.attention = build_component(config.attention or FULL, Attention)  # type: ignore[type-abstract]
         needed = "causal" if config.architecture == "decoder" else "bidirectional"
         if needed not in self.attention.directions:
@@ -102,7 +102,7 @@ class MLP(nn.Module):
         hidden = round(config.mlp_ratio * config.width * (2 / 3 if gated else 1))
         self.up = nn.Linear(config.width, hidden * (2 if gated else 1), bias=config.bias)
         self.out = nn.Linear(hidden, config.width, bias=config.bias)
-        self.out.ends_branch = True
+        self.out.ends_branch = True  # type: ignore[assignment]
         self.activation = ACTIVATIONS[config.activation]
 
     def forward(self, x_BTD: Tensor) -> Tensor:

@@ -42,9 +42,10 @@ class TransformerModel(PreTrainedModel):
         super()._init_weights(module)
         # Transformers calls this, outside its own package, only on modules that have parameters of
         # their own: so the projection is recognized by a mark, not by the module that holds it.
-        if getattr(module, "ends_branch", False) and self.config.norm_order == "pre":
+        ends_branch = isinstance(module, nn.Linear) and hasattr(module, "ends_branch")
+        if ends_branch and self.config.norm_order == "pre":
             std = self.config.initializer_range / math.sqrt(2 * self.config.layers)
-            initialization.normal_(module.weight, mean=0.0, std=std)
+            initialization.normal_(module.get_parameter("weight"), mean=0.0, std=std)
 
 
 class Transformer(TransformerModel):

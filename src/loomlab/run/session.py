@@ -16,7 +16,7 @@ from loomlab.compose.choices import chosen
 from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
-from loomlab.run.assembly import Assembled, assemble, build_trainer
+from loomlab.run.assembly import Assembled, assemble, build_trainer, make
 from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
 from loomlab.run.folder import RunFolder
@@ -35,6 +35,7 @@ def execute(config: DictConfig, folder: RunFolder) -> float:
     folder.write_summary(summary)
     code = 1
     try:
+        summary["runtime"] = make(config.runtime)().apply()
         parts = assemble(config, folder)
         numbers = _count(config, parts) if parts.counted else _fit(config, parts, folder)
         summary |= _figures(parts, numbers) | describe_environment()

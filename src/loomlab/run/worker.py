@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.assembly import assemble, build_trainer, make
 from loomlab.run.folder import RunFolder
 
 
@@ -12,6 +12,7 @@ def main(run_dir: str) -> None:
     """Join the training of a run folder as the rank the environment names."""
     folder = RunFolder(run_dir)
     config = folder.config()
+    make(config.runtime)().apply()
     parts = assemble(config, folder)
     resume = folder.checkpoints / "last.ckpt" if config.resume else None
     build_trainer(config, parts, folder).fit(

@@ -81,7 +81,11 @@ def _matching(path: str) -> list[Path]:
 def _unreadable(file: Path) -> str | None:
     if not file.exists():
         return f"path: {file} is a broken or circular symbolic link: fix or remove it"
-    return None if os.access(file, os.R_OK) else f"path: {file} may not be read: change its permissions"
+    return (
+        None
+        if os.access(file, os.R_OK)
+        else f"path: {file} may not be read: change its permissions"
+    )
 
 
 def file_documents(

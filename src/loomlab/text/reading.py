@@ -5,9 +5,12 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from loomlab.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -33,11 +36,11 @@ def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> I
             offset += len(line)
 
 
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
-def _raw_lines(handle: IO[bytes], path: Path) -> Iterator[bytes]:
+def _raw_lines(handle: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[bytes]:
     try:
         yield from handle
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -113,7 +116,7 @@ def read_parquet(path: Path, text_key: str) -> Iterator[str]:
         raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
 
 
-def _check_column(schema: "pa.Schema", text_key: str, path: Path) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _check_column(schema: "pa.Schema", text_key: str, path: Path) -> None:
     import pyarrow as pa
 
     kinds = (pa.string(), pa.large_string())

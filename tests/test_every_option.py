@@ -1,0 +1,146 @@
+"""Every option of every axis, as found on disk: it composes, trains a step, and is recorded."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from safetensors.torch import load_file
+
+from loomlab.compose.axes import AXES, axis
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.composer import compose_job, composing
+from loomlab.compose.gate import check
+from loomlab.compose.search import all_conf_dirs, package_conf
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import COST_COLUMNS, read_metrics
+from loomlab.text.cache import default_cache_dir
+
+Job = Callable[[str, str], list[str]]
+OPTIONS = [(a.name, path.stem) for a in AXES for path in (package_conf() / a.name).glob("*.yaml")]
+TINY_MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
+HF_GPT2 = ["model.architecture_type=gpt2", "++model.config={n_layer:1,n_embd:16,n_head:2}"]
+# What an option cannot do without; all else is tiny and the same for all.
+COMPANIONS = {
+    "model/bert": ["objective=mlm", *TINY_MODEL],
+    "model/bert_base": ["objective=mlm", *TINY_MODEL],
+    "model/gpt_small": TINY_MODEL,
+    "model/hf": HF_GPT2,
+    "model/ngram": [],
+    "objective/mlm": ["model=bert", *TINY_MODEL],
+    "callbacks/samples": ["sequence_length=64", *TINY_MODEL],
+    "corpus/gutenberg": [f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL],
+    "tokenizer/byte_bpe": ["tokenizer.vocab_size=300", *TINY_MODEL],
+    "tokenizer/wordpiece": ["tokenizer.vocab_size=300", *TINY_MODEL],
+    "parallelism/ddp": ["parallelism.devices=2", *TINY_MODEL],
+    "debug/one_step": ["budget.steps=1", *TINY_MODEL],
+    "debug/overfit": ["budget.steps=2", *TINY_MODEL],
+    "logger/many": TINY_MODEL,
+    "experiment/quickstart": ["budget.tokens=null", "budget.steps=2", *TINY_MODEL],
+}
+PROCESSES = {("parallelism", "ddp")}  # trained in a test file of its own
+SUMMARY = {
+    *("schema_version", "status", "choice", "final", "best", "steps", "seconds", "parameters"),
+    *("tokens", "flops", "peak_memory_bytes", "training_seconds", "compression", "corpus"),
+    *("versions", "machine", "git"),
+}
+
+
+def selected(name: str, option: str) -> str:
+    declared = axis(name)
+    assert declared is not None
+    return f"{name}=[{option}]" if declared.multiple else f"{name}={option}"
+
+
+@pytest.fixture()
+def job(tiny: Callable[..., list[str]]) -> Job:
+    """Overrides of a tiny run with an option."""
+
+    def overrides(name: str, option: str) -> list[str]:
+        given = [o for o in tiny() if name != "corpus" or option == "text" or not o.startswith("corpus")]
+        companions = COMPANIONS.get(f"{name}/{option}", TINY_MODEL)
+        return [*given, selected(name, option), *companions]
+
+    return overrides
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    from loomlab.run.session import record_choice
+
+    with composing():
+        return record_choice(compose_job(overrides))
+
+
+def initial_weights(config: DictConfig) -> dict[str, torch.Tensor]:
+    """The weights the run starts from: the same seed, the same data, the same model."""
+    import pytorch_lightning as pl
+
+    from loomlab.run.assembly import build_model, open_corpus
+
+    pl.seed_everything(config.seed, verbose=False)
+    return build_model(config, open_corpus(config)).state_dict()
+
+
+def train(overrides: list[str]) -> tuple[RunFolder, DictConfig]:
+    from loomlab.run.session import execute
+
+    config = compose(overrides)
+    folder = RunFolder(config.paths.output_dir)
+    folder.create(config, overrides)
+    execute(config, folder)
+    return folder, config
+
+
+def test_discovery_finds_every_axis_that_has_options():
+    catalog = Catalog(all_conf_dirs())
+    assert {name for name, _ in OPTIONS} == {a.name for a in AXES if a.name in catalog.options}
+    assert {"gpt", "bert", "gpt_small"} <= {option for name, option in OPTIONS if name == "model"}
+    assert set(COMPANIONS) <= {f"{name}/{option}" for name, option in OPTIONS}
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda word: word)
+def test_option_passes_the_gates(name: str, option: str, job: Job, tmp_path: Path):
+    checked = check(job(name, option), multirun=False)
+    assert not checked.problems, checked.message()
+    assert not (tmp_path / "run").exists(), "checking writes nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [o for o in OPTIONS if o not in PROCESSES], ids=lambda word: word
+)
+def test_option_trains_and_is_recorded(name: str, option: str, job: Job):
+    folder, config = train(job(name, option))
+    summary = folder.summary()
+    assert summary["status"] == "finished"
+    assert set(summary) >= SUMMARY
+    for key in ("loss", "perplexity", "bits_per_byte", "accuracy"):
+        assert math.isfinite(summary["final"][f"val/{key}"])
+        assert math.isfinite(summary["best"][f"val/{key}"])
+    picked = summary["choice"].get(name)
+    if name not in ("experiment", "debug", "paths", "logger"):
+        assert picked == option or picked == [option]
+    rows = read_metrics(folder.metrics)
+    assert all(set(COST_COLUMNS) <= row.keys() for row in rows)
+    assert math.isfinite(next(row for row in rows if "val/loss" in row)["val/loss"])
+    assert (folder.model / "tokenizer.json").is_file()
+    assert (folder.path / "overrides.txt").is_file()
+    assert folder.config().choice == config.choice
+    assert_learned(folder, config, summary)
+
+
+def assert_learned(folder: RunFolder, config: DictConfig, summary: dict) -> None:
+    """Weights have moved, or tokens have been counted."""
+    step_tokens = config.global_batch_size * config.sequence_length
+    assert summary["tokens"] == summary["steps"] * step_tokens
+    if config.choice.model == "ngram":
+        assert summary["parameters"] > 0
+        return
+    before = initial_weights(config)
+    after = load_file(folder.model / "model.safetensors")
+    shared = before.keys() & after.keys()
+    assert shared, "the saved names are those of the model without any wrapper"
+    assert any(not torch.equal(before[key], after[key]) for key in shared)
+    assert all(torch.isfinite(after[key]).all() for key in shared)
+    assert any("train/loss" in row for row in read_metrics(folder.metrics))

@@ -1,0 +1,219 @@
+"""The house rules: three trees mirror each other, imports point down, files stay small."""
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from loomlab.compose.axes import AXES, option_target
+from loomlab.entry.cli import VERBS
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "loomlab"
+CONF = ROOT / "conf"
+TESTS = ROOT / "tests"
+AXIS_FOLDERS = [a.name for a in AXES if (SOURCE / a.name).is_dir()]
+OPTION_FILES = sorted(p for a in AXES for p in (CONF / a.name).glob("*.yaml"))
+WITH_TARGET = [p for p in OPTION_FILES if "_target_:" in p.read_text()]
+PRESETS = [p for p in OPTION_FILES if p not in WITH_TARGET]
+MODULES = sorted(SOURCE.rglob("*.py"))
+HEAVY = {"torch", "transformers", "pytorch_lightning", "lightning", "peft", "wandb"}
+GROUND = {"text", "measure", "component", "errors"}
+FLOORS = {"__main__": 4, "entry": 4, "compose": 3, "run": 2, "report": 2, "sweep": 2}
+
+
+def label(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor(module: str) -> int:
+    """4 entry, 3 compose, 2 run, 1 axes, 0 ground."""
+    part = (module.split(".") + [""])[1]
+    return 0 if part in GROUND | {""} else FLOORS.get(part, 1)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def is_type_checking(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imported(path: Path, only_top: bool) -> set[str]:
+    """Dotted names a module imports; those of own packages lead to the module that is meant."""
+    found: set[str] = set()
+    stack: list[ast.AST] = list(tree(path).body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{label(path)} imports relatively"
+            base = node.module or ""
+            inner = {f"{base}.{a.name}" for a in node.names}
+            modules = {m for m in inner if m in OWN}
+            found |= modules if modules and len(modules) == len(inner) else {base, *modules}
+        function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if not (only_top and (function or is_type_checking(node))):
+            stack += ast.iter_child_nodes(node)
+    return found
+
+
+OWN = {dotted(p): p for p in MODULES}
+
+
+def at_top(module: str) -> set[str]:
+    return imported(OWN[module], only_top=True)
+
+
+@pytest.mark.parametrize("path", WITH_TARGET, ids=label)
+def test_option_has_its_module_and_its_test(path: Path):
+    axis, option = path.parent.name, path.stem
+    module, _, name = yaml.safe_load(path.read_text())["_target_"].rpartition(".")
+    assert module == f"loomlab.{axis}.{option}"
+    classes = {n.name for n in tree(OWN[module]).body if isinstance(n, ast.ClassDef)}
+    assert name in classes
+    assert (TESTS / axis / f"test_{option}.py").is_file()
+
+
+@pytest.mark.parametrize("axis", AXIS_FOLDERS)
+def test_module_of_an_axis_is_an_option_or_used_by_the_package(axis: str):
+    """Sharp rule: a module is the target of a YAML, or another module imports it."""
+    targets = {yaml.safe_load(p.read_text())["_target_"].rpartition(".")[0] for p in WITH_TARGET}
+    used = {name for p in MODULES for name in imported(p, only_top=False)}
+    modules = [dotted(p) for p in (SOURCE / axis).glob("*.py") if p.name != "__init__.py"]
+    assert [m for m in modules if m not in targets | used] == []
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=label)
+def test_preset_is_named_by_a_test(path: Path):
+    option = path.stem
+    if path.parent.name in ("experiment", "paths"):
+        assert path.read_text().lstrip().startswith("#")
+        return
+    tests = "\n".join(p.read_text() for p in TESTS.rglob("test_*.py"))
+    axis = path.parent.name
+    assert re.search(rf"""["']{option}["']|{axis}[/=]\[?{option}\b""", tests)
+    if axis not in ("debug", "logger", "callbacks"):
+        assert option_target((CONF,), axis, option), "a preset builds on an option"
+
+
+@pytest.mark.parametrize("axis", [p.name for p in CONF.iterdir() if p.is_dir()])
+def test_every_config_group_is_an_axis(axis: str):
+    assert axis in [a.name for a in AXES]
+
+
+def test_test_folders_mirror_the_package():
+    for path in TESTS.rglob("test_*.py"):
+        folder = path.parent
+        if folder == TESTS:
+            continue
+        assert (SOURCE / folder.relative_to(TESTS)).is_dir(), label(path)
+        module = SOURCE / folder.relative_to(TESTS) / path.name.removeprefix("test_")
+        assert module.is_file(), f"{label(path)} tests no module of that name"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_imports_point_down(path: Path):
+    here = floor(dotted(path))
+    up = {m for m in imported(path, only_top=False) if m in OWN and floor(m) > here}
+    assert up <= upward_constants(path), f"{label(path)} imports from above: {up}"
+
+
+def upward_constants(path: Path) -> set[str]:
+    """run/ reads the names of budgets and of resolvers where compose/ defines them."""
+    shared = {"root", "resolvers", "choices"}
+    allowed = {f"loomlab.compose.{m}" for m in shared} if floor(dotted(path)) == 2 else set()
+    return allowed
+
+
+def test_axes_import_nothing_of_run_compose_or_entry():
+    for path in MODULES:
+        if floor(dotted(path)) == 1:
+            own = imported(path, only_top=False) & OWN.keys()
+            assert all(floor(m) <= 1 for m in own), label(path)
+
+
+def test_no_circles():
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail, module])
+        if module not in done:
+            for other in sorted(at_top(module) & OWN.keys()):
+                if not (other == "loomlab" or module.startswith(f"{other}.")):
+                    visit(other, (*trail, module))
+            done.add(module)
+
+    for module in OWN:
+        visit(module, ())
+    assert done == set(OWN)
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in OWN if m.split(".")[1:2] in (["entry"], ["compose"])]
+)
+def test_entry_and_compose_import_nothing_heavy(module: str):
+    """Neither at the top nor through what they import at the top."""
+    seen, stack = set(), [(module,)]
+    while stack:
+        trail = stack.pop()
+        for name in at_top(trail[-1]):
+            assert name.split(".")[0] not in HEAVY, " -> ".join([*trail, name])
+            if name in OWN and name not in seen:
+                seen.add(name)
+                stack.append((*trail, name))
+    assert module in OWN
+
+
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=str)
+def test_help_loads_no_torch(arguments: list[str]):
+    code = (
+        "import sys\nfrom loomlab.entry.cli import main\n"
+        f"try:\n    main({[*arguments, '--help']!r})\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        f"print('LOADED', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+FILES = [
+    *MODULES,
+    *TESTS.rglob("*.py"),
+    *CONF.rglob("*.yaml"),
+    *(ROOT / "experiments").rglob("*.py"),
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=label)
+def test_file_is_ascii_and_short(path: Path):
+    text = path.read_text(encoding="utf-8")
+    assert text.isascii()
+    limit = 130 if path.parent == SOURCE / "entry" else 300
+    lines = text.count("\n")
+    assert lines <= limit, f"{label(path)} has {lines} lines"
+
+
+def test_head_of_train_yaml_names_every_axis():
+    head = [line for line in (CONF / "train.yaml").read_text().splitlines() if line[:1] == "#"]
+    words = set(re.findall(r"\w+", " ".join(head)))
+    assert [a.name for a in AXES if a.name not in words] == []
+    for kind in ("outcome", "speed", "run"):
+        line = next(line for line in head if line.startswith(f"#   {kind}:"))
+        named = set(re.findall(r"\w+", line))
+        assert {a.name for a in AXES if a.kind == kind} <= named

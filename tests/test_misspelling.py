@@ -1,0 +1,189 @@
+"""A misspelled or ill-valued setting of any option is refused, and the right one is named.
+
+All settings of an option are misspelled at once: the gate tells every problem it finds, and one
+composition per setting is what such a test costs.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from loomlab.compose.annotation import Meaning, read_annotation
+from loomlab.compose.axes import AXES, axis
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.gate import check
+from loomlab.compose.root import Budget, Experiment
+from loomlab.compose.search import all_conf_dirs, package_conf
+from loomlab.compose.source import read_target
+
+CATALOG = Catalog(all_conf_dirs())
+OPTIONS = [
+    (a.name, path.stem)
+    for a in AXES
+    for path in (package_conf() / a.name).glob("*.yaml")
+    if CATALOG.source(a.name, path.stem) is not None
+]
+WITH_SETTINGS = [o for o in OPTIONS if CATALOG.source(*o).settings()]
+ROOT_KEYS = [f.name for f in dataclasses.fields(Experiment) if f.name != "budget"]
+BUDGETS = [f.name for f in dataclasses.fields(Budget)]
+
+
+def selected(name: str, option: str) -> str:
+    declared = axis(name)
+    assert declared is not None
+    return f"{name}=[{option}]" if declared.multiple else f"{name}={option}"
+
+
+def prefix(name: str, option: str) -> str:
+    declared = axis(name)
+    return f"{name}.{option}" if declared is not None and declared.multiple else name
+
+
+def doubled(key: str) -> str:
+    """One letter in the middle twice."""
+    middle = len(key) // 2
+    return key[: middle + 1] + key[middle:]
+
+
+def swapped(key: str) -> str:
+    """The first two neighbours that differ, the other way round."""
+    for i in range(len(key) - 1):
+        if key[i] != key[i + 1]:
+            return key[:i] + key[i + 1] + key[i] + key[i + 2 :]
+    return key + key
+
+
+@cache
+def complaints(*overrides: str) -> dict[str, str]:
+    """Path of each problem and its whole text."""
+    problems = check(list(overrides), multirun=False).problems.get(0, [])
+    return {problem.path: str(problem) for problem in problems}
+
+
+def bounded(name: str, option: str) -> dict[str, Meaning]:
+    source = CATALOG.source(name, option)
+    return {key: read_annotation(p.annotation) for key, p in source.settings().items()}
+
+
+@pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
+def test_misspelled_settings_are_refused(name: str, option: str):
+    source, path = CATALOG.source(name, option), prefix(name, option)
+    wrong = {doubled(key): key for key in source.settings()}
+    said = complaints(selected(name, option), *(f"{path}.{key}=1" for key in wrong))
+    for key, right in wrong.items():
+        text = said[f"{path}.{key}"]
+        assert f"no setting '{key}'" in text
+        assert f"did you mean {right}?" in text
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda word: word)
+def test_misspelled_settings_cannot_be_forced_in(name: str, option: str):
+    """Hydra's `+` and `++` add any key; the second gate knows the class."""
+    source, path = CATALOG.source(name, option), prefix(name, option)
+    wrong = {f(key): key for f in (doubled, swapped) for key in source.settings()}
+    wrong = {key: right for key, right in wrong.items() if key not in source.settings()}
+    forced = [f"{sign}{path}.{key}=1" for key in wrong for sign in ("+",)]
+    said = complaints(selected(name, option), *forced, f"++{path}.qqqq=1")
+    assert "no setting 'qqqq'" in said[f"{path}.qqqq"]
+    for key, right in wrong.items():
+        text = said[f"{path}.{key}"]
+        assert f"no setting '{key}'" in text
+        if len(right) > 3:
+            assert f"did you mean {right}?" in text
+
+
+def impossible(kind: Any) -> str | None:
+    """A word where the type wants something else; None where any word will do."""
+    inner = [k for k in typing.get_args(kind) if k is not type(None)]
+    kind = inner[0] if typing.get_origin(kind) is typing.Union and inner else kind
+    if kind in (int, float, bool):
+        return "word"
+    return "word" if typing.get_origin(kind) in (list, dict) else None
+
+
+@pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
+def test_wrong_types_are_refused(name: str, option: str):
+    path = prefix(name, option)
+    wrong = {k: bad for k, m in bounded(name, option).items() if (bad := impossible(m.type))}
+    said = complaints(selected(name, option), *(f"{path}.{k}={bad}" for k, bad in wrong.items()))
+    for key in wrong:
+        assert f"{path}.{key}: " in said[f"{path}.{key}"]
+
+
+def outside(meaning: Meaning) -> Iterator[str]:
+    """Values that the interval or the choices exclude, just so."""
+    if meaning.choices:
+        yield "nosuchchoice"
+    if not meaning.interval:
+        return
+    low, high = (part.strip() for part in meaning.interval[1:-1].split(","))
+    whole = int in (meaning.type, *typing.get_args(meaning.type))
+    step = 1 if whole else 1e-3
+    for edge, bracket, sign in ((low, meaning.interval[0], -1), (high, meaning.interval[-1], 1)):
+        if "inf" not in edge:
+            number = int(edge) if whole else float(edge)
+            yield str(number if bracket in "()" else number + sign * step)
+    if not whole:
+        yield from ("nan", "inf")
+
+
+BOUNDED = [o for o in WITH_SETTINGS if any(list(outside(m)) for m in bounded(*o).values())]
+
+
+@pytest.mark.parametrize(("name", "option"), BOUNDED, ids=lambda word: word)
+def test_values_out_of_range_are_refused(name: str, option: str):
+    path = prefix(name, option)
+    bad = {key: list(outside(m)) for key, m in bounded(name, option).items()}
+    for turn in range(max(map(len, bad.values()))):
+        values = {k: v[turn] for k, v in bad.items() if len(v) > turn}
+        given = (f"{path}.{key}={value}" for key, value in values.items())
+        said = complaints(selected(name, option), *given)
+        for key, value in values.items():
+            text = said[f"{path}.{key}"]
+            assert any(word in text for word in ("outside", "is none of", "finite")), text
+            assert value.lower().removesuffix(".0") in text
+
+
+@pytest.mark.parametrize("turned", [doubled, swapped])
+def test_misspelled_shared_keys_are_refused(turned: Any):
+    wrong = {turned(key): key for key in ROOT_KEYS}
+    said = complaints(*(f"{key}=1" for key in wrong))
+    for key, right in wrong.items():
+        assert "no such key or axis" in said[key]
+        assert f"did you mean {right}?" in said[key]
+
+
+def test_misspelled_budgets_are_refused():
+    said = complaints(*(f"budget.{doubled(key)}=1" for key in BUDGETS))
+    for key in BUDGETS:
+        assert f"did you mean {key}?" in said[f"budget.{doubled(key)}"]
+
+
+@pytest.mark.parametrize("turned", [doubled, swapped])
+def test_misspelled_axes_and_options_are_refused(turned: Any):
+    axes = [a.name for a in AXES if a.name not in ("experiment", "debug", "paths")]
+    wrong = {turned(name): name for name in axes}
+    said = complaints(*(f"{key}=x" for key in wrong))
+    for key, right in wrong.items():
+        assert f"did you mean {right}?" in said[key]
+
+
+def test_misspelled_option_names_are_refused():
+    for name in ("model", "optimizer", "corpus", "scheduler"):
+        for option in CATALOG.options[name]:
+            text = complaints(f"{name}={doubled(option)}")[name]
+            assert f"there is no option '{doubled(option)}'" in text
+            assert f"did you mean {option}?" in text
+
+
+def test_every_setting_has_an_annotation_and_a_default():
+    """Else the gates above cannot judge its values."""
+    for name, option in OPTIONS:
+        target = CATALOG.source(name, option).target
+        for key, parameter in read_target(target).settings().items():
+            assert parameter.annotation is not None, f"{target}: {key}"
+            assert isinstance(parameter.default, int | float | str | list | dict | None), key
