@@ -31,7 +31,7 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tiny(tmp_path: Path, cache_dir: Path) -> Callable[..., list[str]]:
     """Overrides of a tiny experiment in a folder of its own; more overrides win."""
 
@@ -42,7 +42,7 @@ def tiny(tmp_path: Path, cache_dir: Path) -> Callable[..., list[str]]:
     return overrides
 
 
-@pytest.fixture()
+@pytest.fixture
 def train(tiny: Callable[..., list[str]]) -> Iterator[Callable[..., "object"]]:
     """Check, compose and run a tiny experiment in this process; gives its RunFolder."""
     from hydra.core.global_hydra import GlobalHydra

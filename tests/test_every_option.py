@@ -54,12 +54,14 @@ def selected(name: str, option: str) -> str:
     return f"{name}=[{option}]" if declared.multiple else f"{name}={option}"
 
 
-@pytest.fixture()
+@pytest.fixture
 def job(tiny: Callable[..., list[str]]) -> Job:
     """Overrides of a tiny run with an option."""
 
     def overrides(name: str, option: str) -> list[str]:
-        given = [o for o in tiny() if name != "corpus" or option == "text" or not o.startswith("corpus")]
+        given = [
+            o for o in tiny() if name != "corpus" or option == "text" or not o.startswith("corpus")
+        ]
         companions = COMPANIONS.get(f"{name}/{option}", TINY_MODEL)
         return [*given, selected(name, option), *companions]
 

@@ -30,10 +30,12 @@ class Throughput(pl.Callback):
     ) -> None:
         """Log at the steps the trainer logs."""
         step = trainer.global_step
-        if step % trainer.log_every_n_steps or step <= self.steps_then:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if step % every or step <= self.steps_then:
             return
-        tokens = (step - self.steps_then) * pl_module.context.tokens_per_step  # type: ignore
-        numbers = {
+        context: Any = pl_module.context
+        tokens = (step - self.steps_then) * context.tokens_per_step
+        numbers: dict[str, float] = {
             "train/tokens_per_second": tokens / max(time.monotonic() - self.since, 1e-9),
             "system/peak_memory_bytes": float(peak_memory_bytes()),
         }

@@ -63,10 +63,10 @@ def _optional(node: ast.BinOp) -> Meaning:
     sides = [node.left, node.right]
     real = [s for s in sides if not (isinstance(s, ast.Constant) and s.value is None)]
     if len(real) != 1:
-        inner = [read_annotation(s) for s in real]
-        return Meaning(float) if {m.type for m in inner} == {int, float} else Meaning()
+        kinds = {read_annotation(s).type for s in real}
+        return Meaning(float) if kinds == {int, float} else Meaning()
     inner = read_annotation(real[0])
-    outer = Any if inner.type is Any else Optional[inner.type]
+    outer = Any if inner.type is Any else Optional[inner.type]  # noqa: UP045
     return Meaning(outer, inner.choices, inner.interval)
 
 

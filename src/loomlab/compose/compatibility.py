@@ -88,11 +88,7 @@ def _what_fits(
     """Options of either axis that go with what is chosen on the other."""
     hints = []
     for kept, axis in ((one, other.axis), (other, one.axis)):
-        names = [
-            p.option
-            for p in fitting.get(axis, [])
-            if not pair_refusal(kept, p, default_of)
-        ]
+        names = [p.option for p in fitting.get(axis, []) if not pair_refusal(kept, p, default_of)]
         if names:
             hints.append(f"with {kept} use {axis}={'|'.join(names)}")
     return ", or ".join(hints)

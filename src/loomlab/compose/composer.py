@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.config_repository import ConfigRepository
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -37,6 +38,8 @@ def composing(arguments: list[str] | None = None) -> Iterator[ConfigLoader]:
         search_path = loader.get_search_path()
         for folder in named_conf_dirs(arguments or []):
             search_path.prepend(provider="command-line", path=f"file://{folder}")
+        # A loader reads its search path only when it is made.
+        loader.repository = ConfigRepository(search_path)  # type: ignore[attr-defined]
         yield loader
 
 

@@ -1,4 +1,4 @@
-"""The first gate's refusals in words a person can act on: Hydra stops at the first, this lists all."""
+"""The first gate's refusals in words a person can act on; Hydra stops at the first, this does not."""
 
 from __future__ import annotations
 
@@ -19,34 +19,35 @@ from loomlab.compose.problem import Problem, did_you_mean
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null
 
+SEARCH_PATH = "hydra.searchpath"  # comes first, as options may be found through it alone
+
 
 def diagnose(
     overrides: list[str], error: Exception, loader: ConfigLoader, catalog: Catalog
 ) -> tuple[list[Problem], list[str]]:
     """Every override that Hydra would refuse, found by trying each on its own; and the rest."""
     parsed, problems = _parse(overrides, loader)
-    groups = [o for o in parsed if _is_group(o, catalog)]
+    groups = [o for o in parsed if _is_group(o, catalog) or o.key_or_group == SEARCH_PATH]
     good_groups = []
     for override in groups:
-        found = list(_group_problems(override, catalog))
+        known = _is_group(override, catalog)
+        found = list(_group_problems(override, catalog)) if known else []
         problems += found
         if not found:
             good_groups.append(override.input_line or "")
     base, failure = _try(good_groups)
     if base is None:
-        return problems or [Problem("config", _first_line(failure or error))], []
+        return problems or [_config_problem(failure or error)], []
     good = list(good_groups)
     for override in parsed:
         if override not in groups:
             found = list(_value_problems(override, good_groups, base, catalog))
             problems += found
             good += [] if found else [override.input_line or ""]
-    return problems or [Problem("config", _first_line(error))], good
+    return problems or [_config_problem(error)], good
 
 
-def _parse(
-    overrides: list[str], loader: ConfigLoader
-) -> tuple[list[Override], list[Problem]]:
+def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], list[Problem]]:
     parser = OverridesParser.create(config_loader=loader)
     parsed, problems = [], []
     for text in overrides:
@@ -153,6 +154,15 @@ def _missing_parent(key: str, base: DictConfig, catalog: Catalog) -> Problem:
     return Problem(key, "there is no such key", did_you_mean(option, names))
 
 
+def _config_problem(error: Exception) -> Problem:
+    """What a config file of an experiment or an option got wrong, with its key where known."""
+    where = re.match(r"In '(.*)': \w+ raised while composing config:\n(.*)", str(error))
+    if where is None:
+        return Problem("config", _first_line(error))
+    key = re.search(r"full_key: (\S+)", str(error))
+    return Problem(key[1] if key else "config", f"{where[2]}, but {where[1]} sets it")
+
+
 def _type_complaint(error: Exception) -> str:
     """Hydra's message about a value, without its wrapping."""
     cause = error.__cause__ or error
@@ -164,5 +174,5 @@ def _type_complaint(error: Exception) -> str:
     return text
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0]

@@ -26,9 +26,7 @@ def matrix_table(catalog: Catalog) -> str:
     """A Markdown table of the axes: how many pairs there are and which are refused."""
     refused = refused_pairs(catalog)
     counted = [a.name for a in AXES if catalog.picks(a.name)]
-    pairs = sum(
-        len(catalog.picks(a)) * len(catalog.picks(b)) for a, b in combinations(counted, 2)
-    )
+    pairs = sum(len(catalog.picks(a)) * len(catalog.picks(b)) for a, b in combinations(counted, 2))
     lines = [
         f"{pairs} pairs of options on {len(counted)} axes; {len(refused)} are refused, "
         "all others train:",

@@ -60,7 +60,7 @@ def _nodes(config: DictConfig, axis: Axis) -> Iterator[tuple[str, str, DictConfi
     if axis.multiple:
         for option, child in node.items():
             if isinstance(child, DictConfig):
-                yield f"{axis.name}.{option}", str(option), child
+                yield f"{axis.name}.{option!s}", str(option), child
     else:
         yield axis.name, str(chosen(config).get(axis.name)), node
 
@@ -97,9 +97,7 @@ def _walk(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
         path, node = stack.pop()
         if isinstance(node, dict):
             stack += [
-                (f"{path}.{k}".lstrip("."), v)
-                for k, v in node.items()
-                if path or k != "hydra"
+                (f"{path}.{k}".lstrip("."), v) for k, v in node.items() if path or k != "hydra"
             ]
         elif isinstance(node, list):
             stack += [(f"{path}.{i}", v) for i, v in enumerate(node)]
@@ -161,7 +159,7 @@ def _imported_keywords(target: str) -> set[str]:
     found: set[str] = set()
     for base in inspect.getmro(getattr(importlib.import_module(module), name)):
         if "__init__" in vars(base):
-            found |= set(inspect.signature(base.__init__).parameters)
+            found |= set(inspect.signature(vars(base)["__init__"]).parameters)
     return found - {"self", "args", "kwargs"}
 
 

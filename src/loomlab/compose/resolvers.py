@@ -24,8 +24,15 @@ def process_start() -> datetime:
 
 def slug(overrides: list[str]) -> str:
     """A short file name from overrides, as `model-bert,lr-0.1`, quiet ones left out."""
-    loud = [o.lstrip("+~") for o in overrides if o.lstrip("+~").split(".")[0].split("=")[0] not in _QUIET]
-    words = [re.sub(r"[^A-Za-z0-9.]+", "-", o.split(".")[-1] if "=" not in o else _short(o)) for o in loud]
+    loud = [
+        o.lstrip("+~")
+        for o in overrides
+        if o.lstrip("+~").split(".")[0].split("=")[0] not in _QUIET
+    ]
+    words = [
+        re.sub(r"[^A-Za-z0-9.]+", "-", o.split(".")[-1] if "=" not in o else _short(o))
+        for o in loud
+    ]
     return "_".join(w.strip("-.") for w in words)[:SLUG_LENGTH].rstrip("-_.") or "default"
 
 

@@ -63,9 +63,11 @@ def _options_with_target(folders: list[Path]) -> Iterator[tuple[str, str, str]]:
 
 def _root_schema(folders: list[Path]) -> type:
     """The root: typed values shared by all options, and one open field per group."""
-    groups = dict.fromkeys([a.name for a in AXES] + [g.split("/")[0] for g in all_options(folders)])
+    groups = dict.fromkeys(
+        [a.name for a in AXES] + [g.split("/")[0] for g in all_options(folders)]
+    )
     taken = {f.name for f in dataclasses.fields(Experiment)}
-    open_fields = [
+    open_fields: list[tuple[str, Any, Any]] = [
         (name, Any, dataclasses.field(default_factory=dict))
         for name in groups
         if name not in taken and name not in ("hydra", "experiment", "debug")

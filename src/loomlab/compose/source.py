@@ -192,9 +192,7 @@ def _take_fields(source: ClassSource, node: ast.ClassDef) -> None:
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             default = MISSING if item.value is None else _literal(item.value)
-            source.parameters[item.target.id] = Parameter(
-                item.target.id, item.annotation, default
-            )
+            source.parameters[item.target.id] = Parameter(item.target.id, item.annotation, default)
 
 
 def _take_arguments(source: ClassSource, args: ast.arguments, skip: int) -> None:

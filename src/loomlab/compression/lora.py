@@ -38,7 +38,9 @@ class LoRA(Compression):
 
     def transform(self, model: nn.Module) -> nn.Module:
         """Put adapters beside the linear layers; the model keeps its class."""
-        self._wrapped = cast(PeftModel, get_peft_model(cast(Any, model), LoraConfig(**self.settings)))
+        self._wrapped = cast(
+            PeftModel, get_peft_model(cast(Any, model), LoraConfig(**self.settings))
+        )
         trainable, total = self._wrapped.get_nb_trainable_parameters()
         self._figures = {"trainable_parameters": float(trainable), "parameters": float(total)}
         return cast(nn.Module, self._wrapped.base_model.model)

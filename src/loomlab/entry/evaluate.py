@@ -27,7 +27,7 @@ def run(argv: list[str]) -> int:
 
     finished = FinishedRun(options.run_dir)
     objective, corpus = finished.with_corpus()
-    bf16 = finished.config.precision._target_.endswith("BF16")
+    bf16 = finished.folder.summary().get("precision") == "bf16-mixed"
     numbers = evaluate(objective, corpus, bf16, options.batches)
     if options.json:
         print(json.dumps(numbers))

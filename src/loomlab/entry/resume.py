@@ -23,5 +23,7 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
             f"resume={path}: no run folder is there (it would have a config.yaml); give the "
             "folder that `loom train` printed"
         )
-    recorded = [o for o in folder.overrides() if not o.startswith(("resume=", "paths.output_dir="))]
+    recorded = [
+        o for o in folder.overrides() if not o.startswith(("resume=", "paths.output_dir="))
+    ]
     return [*recorded, *overrides, f"paths.output_dir='{folder.path}'"]

@@ -48,7 +48,9 @@ def run(argv: list[str]) -> int:
             raise InputError(checked.message())
     prepare(argv)
     sys.argv = ["loom train", *argv]
-    hydra.main(config_path=str(package_conf()), config_name=CONFIG_NAME, version_base="1.3")(_job)()
+    hydra.main(config_path=str(package_conf()), config_name=CONFIG_NAME, version_base="1.3")(
+        _job
+    )()
     return 0
 
 

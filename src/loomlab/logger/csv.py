@@ -11,7 +11,7 @@ from loomlab.logger.base import LoggerOption
 
 
 class CSV(LoggerOption):
-    """Lightning's own metrics.csv and hparams.yaml in RUN_DIR/csv (metrics.csv is always there)."""
+    """Lightning's own metrics.csv and hparams.yaml in RUN_DIR/csv, for tools that read those."""
 
     def build(self, *, run_dir: Path, name: str, config: dict[str, Any]) -> CSVLogger:
         """A CSVLogger writing to RUN_DIR/csv."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from transformers import PreTrainedConfig
 
 from loomlab.errors import InputError
+from loomlab.model.loading import load_pretrained
 
 
 class TransformerConfig(PreTrainedConfig):
@@ -64,3 +65,5 @@ class TransformerConfig(PreTrainedConfig):
         for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
             setattr(self, name, kwargs.pop(name, None))
         super().__init__(**kwargs)
+
+    load = staticmethod(load_pretrained)

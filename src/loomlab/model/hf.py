@@ -5,6 +5,7 @@ from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.model import hf_check, hub
+from loomlab.model.loading import HEADS, load_pretrained
 
 # These count positions from pad_token_id + 1, so they need so many more than tokens.
 OFFSET_BY_PADDING = {
@@ -12,7 +13,6 @@ OFFSET_BY_PADDING = {
     *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 }
 ARCHITECTURES = {"causal_lm": "decoder", "masked_lm": "encoder"}
-HEADS = {"causal_lm": "AutoModelForCausalLM", "masked_lm": "AutoModelForMaskedLM"}
 
 
 class HFModel:
@@ -82,6 +82,8 @@ class HFModel:
         if head == "causal_lm":
             hf_check.require_causal(model, self.vocab_size)
         return model
+
+    load = staticmethod(load_pretrained)
 
     def _create(self, head: str) -> Any:
         """A new model of the architecture type, with random weights."""

@@ -65,6 +65,11 @@ class NGram:
             )
         return NGramModel(self)
 
+    @staticmethod
+    def load(folder: Path, head: str) -> NGramModel:
+        """A counted model from the folder it was saved to."""
+        return NGramModel.from_pretrained(folder)
+
     def to_dict(self) -> dict[str, Any]:
         """What config.json holds."""
         return {

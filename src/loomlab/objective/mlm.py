@@ -78,4 +78,4 @@ class MaskedLM(Objective):
 
         if "[MASK]" not in prompt:
             prompt = mask_last_word(prompt)
-        return fill_masks(self.model, self.tokenizer, prompt)[0].text
+        return fill_masks(self.model, self.tokenizer, prompt).text

@@ -74,4 +74,4 @@ def leave_group() -> None:
         torch.distributed.destroy_process_group()
     for name in DISTRIBUTED_VARIABLES:
         os.environ.pop(name, None)
-    rank_zero_only.rank = 0
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]

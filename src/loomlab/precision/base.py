@@ -8,6 +8,11 @@ LightningPrecision = Literal["32-true", "bf16-mixed"]
 
 
 class Precision:
-    """The number format of the computation, as Lightning names it."""
+    """The number format of the computation."""
 
-    lightning: LightningPrecision
+    bf16 = False
+
+    @property
+    def lightning(self) -> LightningPrecision:
+        """The format as Lightning names it."""
+        return "bf16-mixed" if self.bf16 else "32-true"

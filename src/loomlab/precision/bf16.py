@@ -8,4 +8,4 @@ from loomlab.precision.base import Precision
 class BF16(Precision):
     """Matrix products in bfloat16 by autocast; weights, optimizer and loss stay in 32 bits."""
 
-    lightning = "bf16-mixed"
+    bf16 = True

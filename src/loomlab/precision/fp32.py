@@ -8,4 +8,4 @@ from loomlab.precision.base import Precision
 class FP32(Precision):
     """Weights and computation in 32-bit floats."""
 
-    lightning = "32-true"
+    bf16 = False

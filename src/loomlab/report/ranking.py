@@ -15,7 +15,7 @@ from loomlab.run.folder import RunFolder, find_runs
 # A pseudo-likelihood of masked tokens sees both sides: it cannot be ranked with the others.
 PSEUDO = ("mlm",)
 COLUMNS = {
-    "val/bits_per_byte": "bits per byte",
+    "val/bits_per_byte": "bits/byte",
     "val/perplexity": "perplexity",
     "val/accuracy": "accuracy",
 }
@@ -47,14 +47,19 @@ def finished_rows(folders: Iterable[Path], metric: str = "val/bits_per_byte") ->
 
 
 def differing_axes(rows: list[Row]) -> list[str]:
-    """Axes on which the runs do not all agree."""
+    """Axes on which the runs do not all agree; an axis that a model ignores is no difference."""
     axes = list(rows[0].choice) if rows else []
-    return [a for a in axes if len({str(r.choice.get(a)) for r in rows}) > 1]
+    return [a for a in axes if len({str(r.choice[a]) for r in rows if not _ignored(r, a)}) > 1]
+
+
+def _ignored(row: Row, axis: str) -> bool:
+    """Whether the run's model brings this axis itself."""
+    return axis in row.summary.get("owns", ())
 
 
 def cells(row: Row, axes: list[str]) -> list[str]:
     """A run's cells: what it chose, its numbers, and what it cost."""
-    picks = [_text(row.choice.get(a)) for a in axes]
+    picks = ["-" if _ignored(row, a) else _text(row.choice.get(a)) for a in axes]
     numbers = [f"{row.best[k]:.4g}" for k in COLUMNS if k in row.best]
     summary = row.summary
     cost = [
@@ -67,7 +72,7 @@ def cells(row: Row, axes: list[str]) -> list[str]:
 
 def headings(axes: list[str]) -> list[str]:
     """Column headings that go with `cells`."""
-    return [*axes, *COLUMNS.values(), "parameters", "tokens", "seconds"]
+    return [*axes, *COLUMNS.values(), "params", "tokens", "seconds"]
 
 
 def _text(value: Any) -> str:
@@ -76,7 +81,9 @@ def _text(value: Any) -> str:
 
 def rich_table(rows: list[Row], title: str, axes: list[str]) -> Table:
     """The ranking for the screen."""
-    table = Table("rank", *headings(axes), title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for heading in ("rank", *headings(axes)):
+        table.add_column(heading, no_wrap=True)
     for rank, row in enumerate(rows, start=1):
         table.add_row(str(rank), *cells(row, axes))
     return table

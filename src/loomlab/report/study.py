@@ -32,9 +32,7 @@ class Study:
     def commands(self, smoke: bool, extra: list[str]) -> dict[str, list[str]]:
         """Overrides of each sweep's `loom train -m`."""
         shrunk = shlex.split(self.smoke) if smoke else []
-        return {
-            name: [*shlex.split(line), *shrunk, *extra] for name, line in self.sweeps.items()
-        }
+        return {name: [*shlex.split(line), *shrunk, *extra] for name, line in self.sweeps.items()}
 
     def script(self) -> ModuleType:
         """The study's draw.py."""

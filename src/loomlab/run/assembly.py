@@ -22,6 +22,7 @@ from loomlab.errors import InputError
 from loomlab.measure.flops import training_flops_per_token
 from loomlab.objective.base import Objective
 from loomlab.parallelism.base import Parallelism
+from loomlab.precision.base import Precision
 from loomlab.run.budget import StopAfterSeconds, schedule_context, total_steps
 from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
@@ -43,6 +44,7 @@ class Assembled:
     metrics: MetricsFile
     parallelism: Parallelism
     counted: bool  # trained by counting rather than by gradient
+    owns: tuple[str, ...]  # axes the model brings itself
 
 
 def make(node: DictConfig) -> Any:
@@ -79,14 +81,16 @@ def assemble(config: DictConfig, folder: RunFolder) -> Assembled:
     for technique in compression:
         objective = technique.wrap_loss(objective)
     corpus.collate = objective.collate
-    counted = getattr(make(config.model).func, "trained_by", "gradient") == "counting"
+    option = make(config.model).func
+    counted = getattr(option, "trained_by", "gradient") == "counting"
     flops = 0.0 if counted else _flops_per_step(objective, corpus, tokens)
     steps = total_steps(config.budget, tokens, flops)
     objective.context = context = schedule_context(steps, config.budget, tokens)
     metrics = MetricsFile(folder.metrics, tokens, flops)
     return Assembled(
-        corpus, objective, compression, context, steps, flops, metrics, parallelism, counted
-    )
+        corpus, objective, compression, context, steps, flops, metrics, parallelism, counted,
+        getattr(option, "owns", ()),
+    )  # fmt: skip
 
 
 def open_corpus(config: DictConfig, world_size: int = 1, rank: int = 0) -> Corpus:
@@ -147,7 +151,9 @@ def _flops_per_step(objective: Objective, corpus: Corpus, tokens: int) -> float:
     return training_flops_per_token(objective.model, inputs) * tokens
 
 
-def build_trainer(config: DictConfig, parts: Assembled, folder: RunFolder) -> pl.Trainer:
+def build_trainer(
+    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
+) -> pl.Trainer:
     """The trainer with callbacks, loggers, precision and strategy."""
     name = str(config.name or folder.path.name)
     record: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore
@@ -167,7 +173,7 @@ def build_trainer(config: DictConfig, parts: Assembled, folder: RunFolder) -> pl
         callbacks=callbacks,
         logger=[parts.metrics, *loggers],
         default_root_dir=str(folder.path),
-        precision=make(config.precision)().lightning,
+        precision=precision.lightning,
         strategy=parts.parallelism.strategy(folder.path),
         devices=parts.parallelism.devices,
         accelerator="auto" if torch.cuda.is_available() else "cpu",

@@ -26,11 +26,13 @@ def load_initial_weights(model: nn.Module, source: Path) -> None:
         )
     found = load_file(path)
     own = model.state_dict()
-    shared = {k for k in own.keys() & found.keys()}
+    shared = own.keys() & found.keys()
     wrong = sorted(k for k in shared if own[k].shape != found[k].shape)
     missing = sorted(own.keys() - found.keys() - _tied(model))
     if wrong or missing:
-        named = ", ".join([*(f"{k} has another shape" for k in wrong), *(f"{k} is missing" for k in missing)][:4])
+        named = ", ".join(
+            [*(f"{k} has another shape" for k in wrong), *(f"{k} is missing" for k in missing)][:4]
+        )
         raise InputError(f"init={source}: these weights do not fit this model: {named}")
     model.load_state_dict(found, strict=False)
 

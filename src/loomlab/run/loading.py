@@ -13,12 +13,14 @@ from loomlab.errors import InputError
 from loomlab.objective.base import Objective
 from loomlab.run.assembly import make, open_corpus
 from loomlab.run.folder import RunFolder
+from loomlab.run.quiet import quiet_libraries
 
 
 class FinishedRun:
     """The model of a run folder and what it was trained with."""
 
     def __init__(self, path: str | Path) -> None:
+        quiet_libraries()
         self.folder = RunFolder(path)
         self.config: DictConfig = self.folder.config()
         if not (self.folder.model / "config.json").is_file():

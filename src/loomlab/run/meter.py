@@ -13,15 +13,17 @@ from loomlab.objective.base import Objective
 class Meter(pl.Callback):
     """Scores the micro-batches of every logged step and sends the numbers to all loggers."""
 
+    due = 0  # the step whose micro-batches are being scored
+
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
         """Ask the objective for scores if this step will be logged."""
         assert isinstance(pl_module, Objective)
-        if (trainer.global_step + 1) % trainer.log_every_n_steps:
-            pl_module.training_scores = None
-        elif pl_module.training_scores is None:
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if (trainer.global_step + 1) % every == 0 and pl_module.training_scores is None:
             pl_module.training_scores = Scores()
+            self.due = trainer.global_step + 1
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -29,7 +31,7 @@ class Meter(pl.Callback):
         """Log once the optimizer step is complete."""
         assert isinstance(pl_module, Objective)
         scores, step = pl_module.training_scores, trainer.global_step
-        if scores is None or step % trainer.log_every_n_steps:
+        if scores is None or step < self.due:  # more micro-batches of this step are to come
             return
         pl_module.training_scores = None
         scores.reduce()

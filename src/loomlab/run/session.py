@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.warnings import PossibleUserWarning
 
 from loomlab.callbacks.checkpoint import BEST, LAST
 from loomlab.compose.choices import chosen
@@ -20,6 +19,7 @@ from loomlab.run.assembly import Assembled, assemble, build_trainer, make
 from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
 from loomlab.run.folder import RunFolder
+from loomlab.run.quiet import quiet_libraries
 
 log = logging.getLogger("loomlab")
 
@@ -29,7 +29,7 @@ def execute(config: DictConfig, folder: RunFolder) -> float:
 
     summary.json says how it ended, also when it failed or was interrupted.
     """
-    _quiet_libraries()
+    quiet_libraries()
     started = time.monotonic()
     summary: dict[str, Any] = {"status": "running", "choice": chosen(config)}
     folder.write_summary(summary)
@@ -57,7 +57,8 @@ def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, A
     """Train by gradient, go back to the best weights, finish the model and save it."""
     from loomlab.parallelism.ddp import leave_group
 
-    trainer = build_trainer(config, parts, folder)
+    precision = make(config.precision)()
+    trainer = build_trainer(config, parts, folder, precision)
     resume = folder.checkpoints / LAST if config.resume else None
     if resume is not None and not resume.is_file():
         raise InputError(f"resume={config.resume}: there is no checkpoints/{LAST} to go on from")
@@ -77,14 +78,16 @@ def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, A
     _load_best(parts, folder)
     for technique in parts.compression:
         parts.objective.model = technique.finalize(parts.objective.model)
-    bf16 = config.precision._target_.endswith("BF16")
     parts.corpus.rank, parts.corpus.world_size = 0, 1
-    best = evaluate(parts.objective, parts.corpus, bf16, config.trainer.limit_val_batches)
+    best = evaluate(
+        parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
+    )
     save_model(parts, folder)
     return {
         "final": last or best,
         "best": best,
         "steps": trainer.global_step,
+        "precision": precision.lightning,
         "training_seconds": round(trained, 3),
     }
 
@@ -105,9 +108,7 @@ def _count(config: DictConfig, parts: Assembled) -> dict[str, Any]:
     parts.metrics.start_clock()
     parts.objective.model.count(tokens)  # type: ignore[operator]
     seconds = parts.metrics.seconds()
-    numbers = evaluate(
-        parts.objective, parts.corpus, False, config.trainer.limit_val_batches
-    )
+    numbers = evaluate(parts.objective, parts.corpus, False, config.trainer.limit_val_batches)
     steps = math.ceil(len(tokens) / parts.context.tokens_per_step)
     parts.metrics.log_metrics(numbers, step=steps)
     parts.metrics.save()
@@ -136,6 +137,7 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
         "flops": steps * parts.flops_per_step,
         "peak_memory_bytes": peak_memory_bytes(),
         "compression": report,
+        "owns": list(parts.owns),
         "corpus": {
             "bytes_per_token": parts.corpus.bytes_per_token,
             "vocabulary": parts.corpus.vocab_size,
@@ -145,24 +147,9 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quiet_libraries() -> None:
-    """Lightning's tips and banners say nothing about this run."""
-    import warnings
-
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
-
-
 def record_choice(config: DictConfig) -> DictConfig:
     """The config without Hydra's node and with the options picked, as it goes into the folder."""
-    plain = OmegaConf.masked_copy(config, [k for k in config if k != "hydra"])
+    plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     OmegaConf.set_struct(plain, False)
     plain["choice"] = chosen(config)
     return plain

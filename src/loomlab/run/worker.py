@@ -15,7 +15,7 @@ def main(run_dir: str) -> None:
     make(config.runtime)().apply()
     parts = assemble(config, folder)
     resume = folder.checkpoints / "last.ckpt" if config.resume else None
-    build_trainer(config, parts, folder).fit(
+    build_trainer(config, parts, folder, make(config.precision)()).fit(
         parts.objective, datamodule=parts.corpus, ckpt_path=resume
     )
 

@@ -47,7 +47,8 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEEP_BELOW), (M_TOP_PAD, GROW_BY))
-    return all([mallopt(key, value) == 1 for key, value in settings])
+    accepted = [mallopt(key, value) == 1 for key, value in settings]
+    return all(accepted)
 
 
 def fastest_exact_matmul() -> str:

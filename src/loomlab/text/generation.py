@@ -56,8 +56,8 @@ def continue_text(
 @torch.no_grad()
 def fill_masks(
     model: nn.Module, tokenizer: PreTrainedTokenizerFast, text: str, top: int = 5
-) -> list[Filled]:
-    """Fill every [MASK] of the text; one entry a text.
+) -> Filled:
+    """Fill every [MASK] of the text with its likeliest token.
 
     Raises:
         InputError: the text has no [MASK].
@@ -73,12 +73,12 @@ def fill_masks(
     model.train(training)
     probability, token = logits_TV[places].softmax(-1).topk(top)
     candidates = [
-        [(tokenizer.decode([t]).strip(), p) for t, p in zip(ts, ps, strict=True)]
+        [(str(tokenizer.decode([t])).strip(), p) for t, p in zip(ts, ps, strict=True)]
         for ts, ps in zip(token.tolist(), probability.tolist(), strict=True)
     ]
     filled = ids_BT[0].clone()
     filled[places] = token[:, 0].cpu()
-    return [Filled(str(tokenizer.decode(filled)), candidates)]
+    return Filled(str(tokenizer.decode(filled)), candidates)
 
 
 def mask_last_word(text: str) -> str:

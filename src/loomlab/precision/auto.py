@@ -1,0 +1,39 @@
+"""bfloat16 where this machine is faster with it."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from typing import Annotated
+
+import torch
+
+from loomlab.precision.base import Precision
+
+PROBE_SHAPE = (4096, 256, 1024)  # rows of a batch, width, inner width of a small model
+PROBE_ROUNDS = 5
+
+
+class Auto(Precision):
+    """bf16 where a matrix product is measured to be faster with it here, else fp32."""
+
+    def __init__(self, faster_by: Annotated[float, "[1, inf)"] = 1.3) -> None:
+        """`faster_by`: how many times faster bf16 must be; its rounding has to pay."""
+        self.bf16 = torch.cuda.is_available() or bf16_speedup() >= faster_by
+
+
+@cache
+def bf16_speedup() -> float:
+    """How many times faster a bf16 matrix product is than an fp32 one on this CPU."""
+    return _seconds(torch.float32) / _seconds(torch.bfloat16)
+
+
+def _seconds(kind: torch.dtype) -> float:
+    rows, inner, outer = PROBE_SHAPE
+    left, right = torch.ones(rows, inner, dtype=kind), torch.ones(outer, inner, dtype=kind)
+    times = []
+    for _ in range(PROBE_ROUNDS):
+        start = time.perf_counter()
+        torch.nn.functional.linear(left, right)
+        times.append(time.perf_counter() - start)
+    return min(times)

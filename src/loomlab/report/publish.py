@@ -1,0 +1,26 @@
+"""Put the results of a study into its own folder: the table in README.md, the figure beside it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from loomlab.errors import InputError
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def publish(folder: Path, table: str, figure: Path) -> None:
+    """Replace what stands between the markers of README.md, and copy the figure.
+
+    Raises:
+        InputError: the README has no markers.
+    """
+    readme = folder / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise InputError(f"{readme}: has no lines {BEGIN} and {END} to put the table between")
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    readme.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+    shutil.copyfile(figure, folder / "figure.png")

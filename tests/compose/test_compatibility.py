@@ -1,0 +1,57 @@
+"""Pairs of options that are refused, from what their classes declare."""
+
+from typing import Any
+
+import pytest
+
+from loomlab.compose.compatibility import Pick, all_refusals, pair_refusal
+from loomlab.compose.source import ClassSource
+
+DEFAULTS = {"model": "gpt", "attention": "full"}
+
+
+def pick(axis: str, option: str, **declared: Any) -> Pick:
+    return Pick(axis, option, ClassSource("x.Y", attributes=declared))
+
+
+GPT = pick("model", "gpt", architecture="decoder")
+BERT = pick("model", "bert", architecture="encoder")
+HF = pick("model", "hf", architecture="any", owns=("attention",))
+CLM = pick("objective", "clm", requires={"model.architecture": ("decoder",)},
+           because={"model.architecture": "it peeks"})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (GPT, CLM, ""),
+        (BERT, CLM, "objective=clm needs model.architecture to be decoder: it peeks"),
+        (HF, CLM, ""),
+        (pick("model", "odd"), CLM, ""),
+        (pick("model", "both", architecture=("encoder", "decoder")), CLM, ""),
+        (HF, pick("attention", "full"), ""),
+        (HF, pick("attention", "window"), "model=hf brings its own attention, so "
+                                          "attention=window would change nothing"),
+        (pick("compression", "a", conflicts=("b",)), pick("compression", "b"),
+         "compression=a cannot be combined with compression=b"),
+        (pick("compression", "a", conflicts=("b",)), pick("compression", "c"), ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_pair(one: Pick, other: Pick, expected: str):
+    assert pair_refusal(one, other, DEFAULTS) == expected
+    assert pair_refusal(other, one, DEFAULTS) == expected
+
+
+def test_refusal_says_what_fits_on_either_side():
+    fitting = {"model": [GPT, BERT, HF], "objective": [CLM, pick("objective", "mlm")]}
+    (problem,) = all_refusals([BERT, CLM, pick("attention", "full")], DEFAULTS, fitting)
+    assert problem.path == "model=bert objective=clm"
+    assert problem.fix == (
+        "with model=bert use objective=mlm, or with objective=clm use model=gpt|hf"
+    )
+
+
+def test_every_refused_pair_of_a_job_is_found():
+    picks = [HF, pick("attention", "window"), BERT, CLM]
+    assert len(list(all_refusals(picks, DEFAULTS, {}))) == 2

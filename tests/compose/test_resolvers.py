@@ -1,0 +1,58 @@
+"""Names of runs and of the folders of a sweep's jobs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from loomlab.compose.composer import compose_job, composing
+from loomlab.compose.resolvers import SLUG_LENGTH, job_name, process_start, slug
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "default"),
+        (["model=bert", "optimizer.lr=0.1"], "model-bert_lr-0.1"),
+        (["+trainer.max_epochs=3"], "max_epochs-3"),
+        (["paths.output_dir=/x/y", "experiment=quickstart", "name=me"], "default"),
+        (["corpus.path=/home/me/a file.txt"], "path-home-me-a-file.txt"),
+        (["compression=[lora,prune]"], "compression-lora-prune"),
+    ],
+)
+def test_slug(overrides: list[str], expected: str):
+    assert slug(overrides) == expected
+
+
+def test_slug_is_a_short_file_name():
+    long = slug([f"model.setting_{i}={'x/y' * 9}" for i in range(9)])
+    assert len(long) <= SLUG_LENGTH
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", long)
+    assert not long.endswith(("-", "_", "."))
+
+
+def test_job_names_sort_and_differ():
+    names = [job_name(i, [f"seed={i}"]) for i in (0, 2, 10)]
+    assert names == sorted(names)
+    assert names[0].startswith("000_seed-0_")
+    same_slug = [job_name(1, ["name=a"]), job_name(1, ["name=b"])]
+    assert len(set(same_slug)) == 2, "the hash tells equal slugs apart"
+    assert job_name(1, ["a=1", "b=2"])[-8:] == job_name(1, ["b=2", "a=1"])[-8:]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "end"),
+    [([], "-gpt-clm"), (["model=bert", "objective=mlm"], "-bert-mlm"), (["name=mine"], "-mine")],
+)
+def test_run_folder_is_named_after_the_run(overrides: list[str], end: str):
+    with composing():
+        folder = Path(compose_job(overrides).paths.output_dir)
+    assert folder.name.endswith(end)
+    assert folder.parts[0] == "outputs"
+
+
+def test_all_paths_of_a_process_share_one_moment():
+    with composing():
+        folders = {compose_job([]).paths.output_dir for _ in range(2)}
+    assert len(folders) == 1
+    assert process_start() is process_start()

@@ -1,0 +1,103 @@
+"""`loom train` as a process: runs and sweeps end in run folders, refusals leave nothing behind."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loomlab.run.folder import find_runs
+from loomlab.run.metrics_file import read_metrics
+
+Loom = Callable[..., subprocess.CompletedProcess[str]]
+SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
+VARIES = {"seconds", "train/tokens_per_second", "system/peak_memory_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["optimizer.lrr=1"], "did you mean lr?"),
+        (["model=bert"], "with model=bert use objective=mlm"),
+        (["-m", "seed=1,2", "optimizer.lr=0.1,-0.1"], "4 jobs, 2 refused; nothing was started"),
+        (["+typo=1"], "there is no such key"),
+        (["optimizer=null"], "null is no option"),
+    ],
+    ids=str,
+)
+def test_refusal_leaves_nothing(loom: Loom, work: Path, overrides: list[str], words: str):
+    done = loom("train", *overrides, LOOM_CACHE=str(work / "cache"))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(work.iterdir()) == []
+
+
+def test_sweep_ends_in_a_folder_per_job(loom: Loom, work: Path, tiny: Callable[..., list[str]]):
+    given = [o for o in tiny(*SMALL) if "output_dir" not in o]
+    sweep = ["optimizer=adamw,sgd", "scheduler=constant,linear", "paths.sweep_dir=swept"]
+    done = loom("train", "-m", *given, *sweep)
+    assert done.returncode == 0, done.stderr
+    runs = find_runs(work / "swept")
+    assert [run.path.name[:4] for run in runs] == ["000_", "001_", "002_", "003_"]
+    assert {run.summary()["status"] for run in runs} == {"finished"}
+    picked = [
+        (r.summary()["choice"]["optimizer"], r.summary()["choice"]["scheduler"]) for r in runs
+    ]
+    assert picked == [(o, s) for o in ("adamw", "sgd") for s in ("constant", "linear")]
+    assert all("train.log" in {p.name for p in run.path.iterdir()} for run in runs)
+
+
+def test_same_seed_gives_the_same_numbers(loom: Loom, work: Path, tiny: Callable[..., list[str]]):
+    given = [o for o in tiny(*SMALL, "callbacks=[throughput,checkpoint]") if "output_dir" not in o]
+    for folder, seed in (("one", 5), ("two", 5), ("three", 6)):
+        done = loom("train", *given, f"paths.output_dir={folder}", f"seed={seed}")
+        assert done.returncode == 0, done.stderr
+    one, two, three = (
+        [{k: v for k, v in row.items() if k not in VARIES} for row in read_metrics(path)]
+        for path in (work / folder / "metrics.csv" for folder in ("one", "two", "three"))
+    )
+    assert one == two
+    assert one != three
+    weights = [(work / f / "model" / "model.safetensors").read_bytes() for f in ("one", "two")]
+    assert weights[0] == weights[1]
+
+
+def test_option_of_the_user_trains(loom: Loom, work: Path, tiny: Callable[..., list[str]]):
+    """One Python file and a YAML of two lines, beside each other, found by --config-dir."""
+    (work / "mine.py").write_text(
+        "import torch\n\n\nclass Plain(torch.optim.SGD):\n    '''Plain steps.'''\n\n"
+        "    def __init__(self, lr: float = 0.1, *, model):\n"
+        "        super().__init__(model.parameters(), lr=lr)\n"
+    )
+    (work / "my_conf" / "optimizer").mkdir(parents=True)
+    (work / "my_conf" / "optimizer" / "plain.yaml").write_text(
+        "defaults: [/schema/optimizer/plain@_here_, _self_]\n_target_: mine.Plain\n"
+    )
+    done = loom("train", "--config-dir", "my_conf", *tiny(*SMALL), "optimizer=plain")
+    assert done.returncode == 0, done.stderr
+    (run,) = find_runs(work.parent / "run")
+    assert run.summary()["choice"]["optimizer"] == "plain"
+    wrong = loom("train", "--config-dir", "my_conf", "optimizer=plain", "optimizer.lrr=1")
+    assert wrong.returncode == 2
+    assert "Plain has no setting 'lrr'; did you mean lr?" in wrong.stderr
+
+
+def test_failure_while_training_is_recorded(
+    loom: Loom, tiny: Callable[..., list[str]], work: Path
+):
+    """What only building can tell: exit code, a sentence in the summary, no finished model."""
+    done = loom("train", *tiny(*SMALL, "scheduler.warmup=50"))
+    assert done.returncode not in (0, 130)
+    summary = json.loads((work.parent / "run" / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "scheduler.warmup" in summary["error"]
+    assert not (work.parent / "run" / "model").exists()
+
+
+def test_hydras_own_flags_work_without_training(loom: Loom, work: Path):
+    done = loom("train", "--cfg", "job", "--package", "model", "model.layers=3")
+    assert done.returncode == 0, done.stderr
+    assert "layers: 3" in done.stdout
+    assert list(work.iterdir()) == []

@@ -1,0 +1,234 @@
+"""The compatibility table is true: each pair it allows trains, each pair it refuses is refused.
+
+Jobs come from a greedy covering array: every allowed pair of options of two outcome or speed axes
+is in one of them. Parallelism beyond one process is composed for every pair and trained for few.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from loomlab.compose.axes import AXES, axis
+from loomlab.compose.catalog import Catalog, default_options
+from loomlab.compose.compatibility import Pick, pair_refusal
+from loomlab.compose.composer import compose_job, composing
+from loomlab.compose.gate import check
+from loomlab.compose.matrix import refused_pairs
+from loomlab.compose.search import all_conf_dirs
+from loomlab.text.cache import default_cache_dir
+
+CATALOG = Catalog(all_conf_dirs())
+DEFAULTS = default_options()
+COVERED = [a.name for a in AXES if a.kind in ("outcome", "speed") and CATALOG.options.get(a.name)]
+CORE = ("model", "attention", "position", "objective")
+NONE = "none of them"  # the empty choice of a multi-select axis
+Row = dict[str, str]
+Job = Callable[..., list[str]]
+
+
+@cache
+def pick(name: str, option: str) -> Pick | None:
+    source = CATALOG.source(name, option)
+    return None if source is None or option == NONE else Pick(name, option, source)
+
+
+def options(name: str) -> list[str]:
+    declared = axis(name)
+    several = declared is not None and declared.multiple
+    return [NONE, *CATALOG.options[name]] if several else CATALOG.options[name]
+
+
+@cache
+def fits(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    left, right = pick(*one), pick(*other)
+    return left is None or right is None or not pair_refusal(left, right, DEFAULTS)
+
+
+def allowed_pairs(choices: dict[str, list[str]]) -> set[tuple]:
+    return {
+        ((a, x), (b, y))
+        for a, b in combinations(choices, 2)
+        for x in choices[a]
+        for y in choices[b]
+        if fits((a, x), (b, y))
+    }
+
+
+def pairs_of(row: Row, choices: dict[str, list[str]]) -> set[tuple]:
+    return {((a, row[a]), (b, row[b])) for a, b in combinations(choices, 2)}
+
+
+def complete(row: Row, choices: dict[str, list[str]], missing: set[tuple]) -> Row | None:
+    """Fill the other axes, those that fit and cover most first; None where nothing fits."""
+    name = next((n for n in choices if n not in row), None)
+    if name is None:
+        return row
+
+    def gain(option: str) -> int:
+        return sum(((o, row[o]), (name, option)) in missing
+                   or ((name, option), (o, row[o])) in missing for o in row)  # fmt: skip
+
+    for option in sorted(choices[name], key=gain, reverse=True):
+        if all(fits((o, row[o]), (name, option)) for o in row):
+            done = complete({**row, name: option}, choices, missing)
+            if done is not None:
+                return done
+    return None
+
+
+def covering(choices: dict[str, list[str]]) -> list[Row]:
+    """Rows that hold every allowed pair, the same ones every time."""
+    missing, rows = allowed_pairs(choices), []
+    while missing:
+        (a, x), (b, y) = min(missing)
+        row = complete({a: x, b: y}, choices, missing)
+        assert row is not None, f"{a}={x} and {b}={y} are allowed, but no whole job has both"
+        rows.append({name: row[name] for name in choices})
+        missing -= pairs_of(row, choices)
+    return rows
+
+
+ALL = {name: options(name) for name in COVERED}
+LOCAL = {**ALL, "parallelism": ["single"]}
+CORE_ONLY = {
+    name: found if name in CORE else [NONE if NONE in found else DEFAULTS[name]]
+    for name, found in LOCAL.items()
+} | {"corpus": ["text"], "tokenizer": ["byte"]}
+ROWS, CORE_ROWS = covering(LOCAL), covering(CORE_ONLY)
+DDP_ROWS = [row for row in covering(ALL) if row["parallelism"] == "ddp"]
+
+
+def label(row: Row) -> str:
+    return "-".join(o for o in row.values() if o != NONE)
+
+
+@pytest.fixture
+def job(tiny: Callable[..., list[str]]) -> Job:
+    """Overrides of a tiny one-step run of a row of the array."""
+
+    def overrides(row: Row) -> list[str]:
+        shared = [o for o in tiny() if not o.startswith(("corpus", "tokenizer"))]
+        return [*shared, "budget.steps=1", *(selected(n, o) for n, o in row.items()),
+                *small(row)]  # fmt: skip
+
+    return overrides
+
+
+def selected(name: str, option: str) -> str:
+    declared = axis(name)
+    if declared is not None and declared.multiple:
+        return f"{name}=[{'' if option == NONE else option}]"
+    return f"{name}={option}"
+
+
+def small(row: Row) -> list[str]:
+    """The few settings that make an option tiny, or that it cannot do without."""
+    settings = {
+        "text": [f"corpus.path={Path(__file__).parent / 'data' / 'alice.txt'}"],
+        "gutenberg": ["corpus.book_cap=20000", f"paths.cache_dir={default_cache_dir()}"],
+        "python_stdlib": ["corpus.max_bytes=200000", "corpus.validation_every=4"],
+        "byte_bpe": ["tokenizer.vocab_size=300"],
+        "wordpiece": ["tokenizer.vocab_size=300"],
+        "hf": hugging_face(row["objective"]),
+    }
+    found = [o for name in ("corpus", "tokenizer", "model") for o in settings.get(row[name], [])]
+    if row["model"] not in ("hf", "ngram"):
+        found += ["model.layers=1", "model.width=16", "model.heads=2"]
+    return found
+
+
+def hugging_face(objective: str) -> list[str]:
+    if objective == "mlm":
+        sizes = "num_hidden_layers:1,hidden_size:16,num_attention_heads:2,intermediate_size:32"
+        return ["model.architecture_type=bert", "++model.config={" + sizes + "}"]
+    return ["model.architecture_type=gpt2", "++model.config={n_layer:1,n_embd:16,n_head:2}"]
+
+
+def train(overrides: list[str]) -> None:
+    from loomlab.run.folder import RunFolder
+    from loomlab.run.session import execute, record_choice
+
+    checked = check(overrides, multirun=False)
+    assert not checked.problems, checked.message()
+    with composing():
+        config = record_choice(compose_job(overrides))
+    folder = RunFolder(config.paths.output_dir)
+    folder.create(config, overrides)
+    execute(config, folder)
+    summary = folder.summary()
+    assert summary["status"] == "finished"
+    assert summary["steps"] == 1
+    assert math.isfinite(summary["final"]["val/bits_per_byte"])
+
+
+def test_rows_cover_every_allowed_pair_and_no_other():
+    for choices, rows in ((LOCAL, ROWS), (ALL, covering(ALL)), (CORE_ONLY, CORE_ROWS)):
+        covered = set().union(*(pairs_of(row, choices) for row in rows))
+        assert covered == allowed_pairs(choices)
+    assert len(ROWS) < math.prod(len(found) for found in LOCAL.values()) / 100
+    assert covering(LOCAL) == ROWS, "the array is always the same"
+
+
+def test_table_lists_what_the_array_leaves_out():
+    everything = {
+        ((a, x), (b, y)) for a, b in combinations(ALL, 2) for x in ALL[a] for y in ALL[b]
+    }
+    listed = {
+        tuple(sorted(((one.axis, one.option), (other.axis, other.option))))
+        for one, other, _ in refused_pairs(CATALOG)
+        if one.axis in ALL and other.axis in ALL
+    }
+    left_out = {tuple(sorted(pair)) for pair in everything - allowed_pairs(ALL)}
+    assert left_out == listed
+
+
+@pytest.mark.parametrize("row", CORE_ROWS, ids=label)
+def test_model_attention_position_and_objective_train(row: Row, job: Job):
+    train(job(row))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=label)
+def test_every_allowed_pair_trains(row: Row, job: Job):
+    train(job(row))
+
+
+@pytest.mark.parametrize("row", DDP_ROWS, ids=label)
+def test_every_allowed_pair_with_several_processes_composes(row: Row, job: Job):
+    checked = check(job(row), multirun=False)
+    assert not checked.problems, checked.message()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", DDP_ROWS[::6], ids=label)
+def test_some_jobs_of_several_processes_train(row: Row, job: Job):
+    train(job(row))
+
+
+REFUSED = [pair for pair in refused_pairs(CATALOG) if pair[0].axis != pair[1].axis]
+
+
+@pytest.mark.parametrize("pair", REFUSED, ids=lambda pair: f"{pair[0]}-{pair[1]}")
+def test_every_refused_pair_is_refused_with_its_reason(pair: tuple[Pick, Pick, str]):
+    one, other, why = pair
+    checked = check([selected(one.axis, one.option), selected(other.axis, other.option)], False)
+    assert checked.problems
+    message = checked.message()
+    assert f"{one} {other}: {why}" in message
+    assert "with " in message, "what would fit is said"
+    assert " use " in message
+
+
+def test_settings_an_option_cannot_honour_are_refused():
+    declaring = [p for name in COVERED for p in CATALOG.picks(name) if p.declares("refuses", {})]
+    assert declaring
+    for one in declaring:
+        for path, values in one.declares("refuses", {}).items():
+            given = [selected(one.axis, one.option), f"{path}={values[0]}".replace("T", "t")]
+            message = check(given, multirun=False).message()
+            assert path in message
+            assert one.declares("because", {})[path] in message

@@ -1,0 +1,115 @@
+"""Text from a model: greedy continuation, filled masks, and the training mode left as it was."""
+
+import pytest
+import torch
+
+from loomlab.errors import InputError
+from loomlab.model.bert import BERTConfig
+from loomlab.model.gpt import GPTConfig
+from loomlab.text.generation import continue_text, fill_masks, mask_last_word
+from loomlab.tokenizer.byte import Byte
+from loomlab.tokenizer.wordpiece import WordPiece
+
+TOKENIZER = Byte().train()
+TEXTS = ["the cat sat on the mat and the dog ran to the cat"] * 20
+
+
+def decoder() -> torch.nn.Module:
+    torch.manual_seed(0)
+    config = GPTConfig(layers=1, width=16, heads=2, vocab_size=260, context_length=64,
+                       initializer_range=0.3, dropout=0.5)  # fmt: skip
+    return config.build("causal_lm")
+
+
+def encoder(vocab_size: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    config = BERTConfig(layers=1, width=16, heads=2, vocab_size=vocab_size, context_length=64,
+                        initializer_range=0.3)  # fmt: skip
+    return config.build("masked_lm")
+
+
+def greedy(prompt: str = "Hello", **options: object) -> str:
+    return continue_text(decoder(), TOKENIZER, prompt, do_sample=False, **options)
+
+
+def test_greedy_text_is_always_the_same():
+    model, texts = decoder(), []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        texts.append(continue_text(model, TOKENIZER, "Hello", max_new_tokens=12, do_sample=False))
+    assert texts[0] == texts[1]
+    assert texts[0].startswith("Hello")
+
+
+def test_greedy_takes_the_likeliest_token_at_every_step():
+    model = decoder().eval()
+    ids = TOKENIZER("Hello", return_tensors="pt").input_ids
+    for _ in range(6):
+        ids = torch.cat([ids, model(input_ids=ids).logits[:, -1:].argmax(-1)], dim=1)
+    expected = TOKENIZER.decode(ids[0], skip_special_tokens=True)
+    assert continue_text(model, TOKENIZER, "Hello", max_new_tokens=6, do_sample=False) == expected
+
+
+def test_sampling_follows_the_seed():
+    model, texts = decoder(), []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        texts.append(continue_text(model, TOKENIZER, "Hello", max_new_tokens=20))
+    assert texts[0] == texts[1]
+    assert texts[0] != texts[2]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_is_put_back(training: bool):
+    model = decoder().train(training)
+    continue_text(model, TOKENIZER, "a", max_new_tokens=2)
+    assert model.training is training
+    masked = encoder(260).train(training)
+    fill_masks(masked, TOKENIZER, "a [MASK]")
+    assert masked.training is training
+
+
+def test_empty_prompt_starts_a_document():
+    assert isinstance(greedy("", max_new_tokens=5), str)
+
+
+def test_options_reach_generate():
+    assert greedy(max_new_tokens=4, num_beams=3).startswith("Hello")
+
+
+def test_masks_are_filled_with_the_likeliest_words():
+    tokenizer = WordPiece(vocab_size=150).train(TEXTS)
+    model = encoder(len(tokenizer))
+    (filled,) = fill_masks(model, tokenizer, "the [MASK] sat on the [MASK]", top=3)
+    assert "[MASK]" not in filled.text
+    assert len(filled.candidates) == 2
+    marked = tokenizer("the [MASK] sat on the [MASK]", return_tensors="pt",
+                       add_special_tokens=False).input_ids  # fmt: skip
+    places = (marked[0] == tokenizer.mask_token_id).nonzero().flatten()
+    probability = model.eval()(input_ids=marked).logits[0].softmax(-1)
+    for place, candidates in zip(places, filled.candidates, strict=True):
+        assert len(candidates) == 3
+        shares = [share for _, share in candidates]
+        assert shares == sorted(shares, reverse=True)
+        assert shares[0] == pytest.approx(probability[place].max().item(), rel=1e-4)
+        best = tokenizer.decode([probability[place].argmax()]).strip()
+        assert candidates[0][0] == best
+
+
+def test_mask_of_another_name_is_understood():
+    (filled,) = fill_masks(encoder(260), TOKENIZER, "ab[MASK]d")
+    assert len(filled.candidates) == 1
+    assert "mask" not in filled.text
+
+
+def test_text_without_a_mask_is_refused():
+    with pytest.raises(InputError, match=r"\[MASK\]"):
+        fill_masks(encoder(260), TOKENIZER, "nothing is missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [("He sat down", "He sat [MASK]"), ("word", "[MASK]"), ("", "[MASK]"), ("a b ", "a [MASK]")],
+)
+def test_last_word_is_masked(text: str, masked: str):
+    assert mask_last_word(text) == masked
