@@ -1,4 +1,4 @@
-"""The first gate's refusals in words a person can act on; Hydra stops at the first, this does not."""
+"""The first gate's refusals in words to act on; Hydra stops at the first, this does not."""
 
 from __future__ import annotations
 

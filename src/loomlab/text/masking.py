@@ -59,7 +59,7 @@ class Masker:
         return inputs_BT, np.concatenate(chosen)
 
     def _pick(self, tokens_T: Ints, generator: np.random.Generator) -> Ints:
-        """Positions to predict: round(rate * length), at least one, at most all ordinary tokens."""
+        """Positions to predict: round(rate * length), at least one, at most all ordinary ones."""
         candidates = np.flatnonzero(~self.special[tokens_T])
         count = min(len(candidates), max(1, round(self.rate * len(tokens_T))))
         if self.word_starts is None:
