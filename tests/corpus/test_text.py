@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from loomlab.corpus.text import Text
+from loomlab.text.files import path_problems
 from loomlab.errors import InputError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -93,7 +94,7 @@ def test_fingerprint_follows_content_and_settings(make, tmp_path):
 def test_preflight_names_the_key(tmp_path):
     (tmp_path / "corpus.txt").write_text("x")
     good = {"path": str(tmp_path / "corpus.txt")}
-    assert Text.problems(good) == []
-    (problem,) = Text.problems({"path": str(tmp_path / "corpsu.txt")})
+    assert path_problems(good) == []
+    (problem,) = path_problems({"path": str(tmp_path / "corpsu.txt")})
     assert problem.startswith("path: ")
     assert "did you mean" in problem

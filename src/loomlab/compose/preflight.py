@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.annotation import Meaning, read_annotation
+from loomlab.compose.annotation import Meaning
 from loomlab.compose.axes import AXES, SELECTORS, Axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
+from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.problem import Problem, did_you_mean
 from loomlab.compose.root import BUDGETS, Budget, Experiment
-from loomlab.compose.source import ClassSource, SourceError, read_target
+from loomlab.compose.source import SourceError, read_target
 
 ROOT_RANGES = {
     "seed": "[0, 4294967295]",
@@ -45,8 +44,8 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
                 problems.append(Problem(f"{path}._target_", str(error)))
                 continue
             picks.append(Pick(axis.name, option, source))
-            problems += [*_keys(path, node, source), *_values(path, node, source)]
-            problems += _own_checks(path, node, source, config)
+            problems += [*unknown_keys(path, node, source), *bad_values(path, node, source)]
+            problems += own_checks(path, node, source, config)
     problems += all_refusals(picks, default_options(), catalog.fitting())
     problems += _refused_settings(config, picks)
     return problems + _batch(config)
@@ -131,86 +130,6 @@ def _root(config: DictConfig) -> Iterator[Problem]:
     if len(given) > 1:
         keys = " and ".join(f"budget.{k}" for k in given)
         yield Problem("budget", f"{keys} are both set", f"keep one: budget.{given[0]}=null")
-
-
-def _keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
-    """Keys the class has no setting for."""
-    settings = source.settings() if OmegaConf.get_type(node) is not dict else source.parameters
-    for key in map(str, node):
-        if key in settings or key.startswith("_"):
-            continue
-        known = set(settings)
-        if source.takes_any_keyword:
-            known |= _imported_keywords(source.target)
-        if key in source.parameters and source.parameters[key].keyword_only:
-            yield Problem(f"{path}.{key}", "is given at run time and cannot be configured")
-        elif key not in known:
-            class_name = source.target.rpartition(".")[2]
-            fix = did_you_mean(key, known, "settings")
-            yield Problem(f"{path}.{key}", f"{class_name} has no setting '{key}'", fix)
-
-
-def _imported_keywords(target: str) -> set[str]:
-    """Keyword parameters of a class and its bases, from the imported class itself.
-
-    Only for keys added with `+` to a class that passes keywords on to a library.
-    """
-    module, _, name = target.rpartition(".")
-    found: set[str] = set()
-    for base in inspect.getmro(getattr(importlib.import_module(module), name)):
-        if "__init__" in vars(base):
-            found |= set(inspect.signature(vars(base)["__init__"]).parameters)
-    return found - {"self", "args", "kwargs"}
-
-
-def _values(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
-    """Values outside the bounds their annotation gives, and sizes that do not divide."""
-    plain: dict[str, Any] = {}
-    for name, parameter in source.parameters.items():
-        if name not in node or OmegaConf.is_missing(node, name):
-            continue
-        try:
-            plain[name] = node[name]
-        except OmegaConfBaseException:
-            continue  # an interpolation that cannot be resolved is reported as such
-        complaint = read_annotation(parameter.annotation).complaint(plain[name])
-        if complaint:
-            choices = read_annotation(parameter.annotation).choices
-            fix = did_you_mean(str(plain[name]), choices) if choices else ""
-            yield Problem(f"{path}.{name}", complaint, fix if "mean" in fix else "")
-    for whole, part in source.attributes.get("multiple_of", {}).items():
-        big, small = plain.get(whole), plain.get(part)
-        if isinstance(big, int) and isinstance(small, int) and small > 0 and big % small:
-            fix = f"try {path}.{whole}={(big // small + 1) * small}"
-            yield Problem(f"{path}.{whole}", f"{big} is not a multiple of {part}={small}", fix)
-
-
-def _own_checks(
-    path: str, node: DictConfig, source: ClassSource, config: DictConfig
-) -> Iterator[Problem]:
-    """What a class that has a `problems` method says of its settings; only then imported."""
-    if "problems" not in source.methods:
-        return
-    module, _, name = source.target.rpartition(".")
-    check = getattr(importlib.import_module(module), name).problems
-    settings = OmegaConf.to_container(node, resolve=True)
-    settings.pop("_target_")  # type: ignore[union-attr, arg-type]
-    context: dict[str, Any] = {}
-    if "architecture" in inspect.signature(check).parameters:
-        context["architecture"] = _wanted_architecture(config)
-    for text in check(settings, **context):
-        key, _, rest = str(text).partition(": ")
-        key = key.removeprefix(f"{path}.")
-        yield Problem(f"{path}.{key}" if rest and " " not in key else path, rest or key)
-
-
-def _wanted_architecture(config: DictConfig) -> str:
-    """The first kind of model the chosen objective accepts."""
-    try:
-        requires = read_target(config.objective._target_).attributes.get("requires", {})
-    except (SourceError, OmegaConfBaseException):
-        return "decoder"
-    return str(next(iter(requires.get("model.architecture", ("decoder",)))))
 
 
 def _refused_settings(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
-from loomlab.text.files import corpus_files, file_documents, path_problems
+from loomlab.text.files import corpus_files, file_documents
 from loomlab.text.identity import files_digest
 from loomlab.text.passages import held_out
 
@@ -19,7 +19,7 @@ class Text(Corpus):
     counted. errors=replace reads bytes that are not text in `encoding` as U+FFFD.
     """
 
-    problem_check = "loomlab.text.files.path_problems"  # `problems` without importing Lightning
+    problem_check = "loomlab.text.files.path_problems"
 
     def __init__(
         self,
@@ -35,11 +35,6 @@ class Text(Corpus):
         self.path, self.text_key = path, text_key
         self.passage_bytes, self.validation_every = passage_bytes, validation_every
         self.encoding, self.errors = encoding, errors
-
-    @staticmethod
-    def problems(settings: dict[str, Any]) -> list[str]:
-        """What is wrong with `path`, one sentence each, without reading a file's content."""
-        return path_problems(settings)
 
     def documents(self, split: str) -> Iterator[str]:
         """Documents in the order of the files' paths; InputError when a file cannot be read."""

@@ -20,6 +20,7 @@ class HFModel:
 
     architecture = "any"
     owns = ("attention", "position")
+    problem_check = "loomlab.model.hf_check.problems"
     refuses = {"corpus.document_mask": (True,)}
     because = {"corpus.document_mask": "Transformers models take no document ids"}
 

@@ -1,0 +1,98 @@
+"""Checks of one option against its class: its keys, its values, and what it checks itself."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from loomlab.compose.annotation import read_annotation
+from loomlab.compose.problem import Problem, did_you_mean
+from loomlab.compose.source import ClassSource, SourceError, read_target
+
+
+def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
+    """Keys the class has no setting for."""
+    settings = source.settings() if OmegaConf.get_type(node) is not dict else source.parameters
+    for key in map(str, node):
+        if key in settings or key.startswith("_"):
+            continue
+        known = set(settings)
+        if source.takes_any_keyword:
+            known |= _imported_keywords(source.target)
+        if key in source.parameters and source.parameters[key].keyword_only:
+            yield Problem(f"{path}.{key}", "is given at run time and cannot be configured")
+        elif key not in known:
+            class_name = source.target.rpartition(".")[2]
+            fix = did_you_mean(key, known, "settings")
+            yield Problem(f"{path}.{key}", f"{class_name} has no setting '{key}'", fix)
+
+
+def _imported_keywords(target: str) -> set[str]:
+    """Keyword parameters of a class and its bases, from the imported class itself.
+
+    Only for keys added with `+` to a class that passes keywords on to a library.
+    """
+    module, _, name = target.rpartition(".")
+    found: set[str] = set()
+    for base in inspect.getmro(getattr(importlib.import_module(module), name)):
+        if "__init__" in vars(base):
+            found |= set(inspect.signature(vars(base)["__init__"]).parameters)
+    return found - {"self", "args", "kwargs"}
+
+
+def bad_values(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
+    """Values outside the bounds their annotation gives, and sizes that do not divide."""
+    plain: dict[str, Any] = {}
+    for name, parameter in source.parameters.items():
+        if name not in node or OmegaConf.is_missing(node, name):
+            continue
+        try:
+            plain[name] = node[name]
+        except OmegaConfBaseException:
+            continue  # an interpolation that cannot be resolved is reported as such
+        complaint = read_annotation(parameter.annotation).complaint(plain[name])
+        if complaint:
+            choices = read_annotation(parameter.annotation).choices
+            fix = did_you_mean(str(plain[name]), choices) if choices else ""
+            yield Problem(f"{path}.{name}", complaint, fix if "mean" in fix else "")
+    for whole, part in source.attributes.get("multiple_of", {}).items():
+        big, small = plain.get(whole), plain.get(part)
+        if isinstance(big, int) and isinstance(small, int) and small > 0 and big % small:
+            fix = f"try {path}.{whole}={(big // small + 1) * small}"
+            yield Problem(f"{path}.{whole}", f"{big} is not a multiple of {part}={small}", fix)
+
+
+def own_checks(
+    path: str, node: DictConfig, source: ClassSource, config: DictConfig
+) -> Iterator[Problem]:
+    """What the function named by a class's `problem_check` says of its settings.
+
+    Only that function's module is imported, and only when the option is chosen.
+    """
+    module, _, name = str(source.attributes.get("problem_check", "")).rpartition(".")
+    if not module:
+        return
+    check = getattr(importlib.import_module(module), name)
+    settings = OmegaConf.to_container(node, resolve=True)
+    settings.pop("_target_")  # type: ignore[union-attr, arg-type]
+    context: dict[str, Any] = {}
+    if "architecture" in inspect.signature(check).parameters:
+        context["architecture"] = _wanted_architecture(config)
+    for text in check(settings, **context):
+        key, _, rest = str(text).partition(": ")
+        key = key.removeprefix(f"{path}.")
+        yield Problem(f"{path}.{key}" if rest and " " not in key else path, rest or key)
+
+
+def _wanted_architecture(config: DictConfig) -> str:
+    """The first kind of model the chosen objective accepts."""
+    try:
+        requires = read_target(config.objective._target_).attributes.get("requires", {})
+    except (SourceError, OmegaConfBaseException):
+        return "decoder"
+    return str(next(iter(requires.get("model.architecture", ("decoder",)))))
