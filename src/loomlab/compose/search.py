@@ -55,6 +55,11 @@ class UserConfigs(SearchPathPlugin):
 def install_search_path(arguments: list[str]) -> None:
     """Register the plugin and make Python files beside a user's conf folder importable."""
     Plugins.instance().register(UserConfigs)
-    for folder in [*user_conf_dirs(), *named_conf_dirs(arguments)]:
+    make_importable([*user_conf_dirs(), *named_conf_dirs(arguments)])
+
+
+def make_importable(conf_dirs: list[Path]) -> None:
+    """Put the folders that hold the user's conf folders on Python's path."""
+    for folder in conf_dirs:
         if str(folder.parent) not in sys.path:
             sys.path.append(str(folder.parent))

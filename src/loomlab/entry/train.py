@@ -9,11 +9,12 @@ from pathlib import Path
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.gate import check
-from loomlab.compose.search import package_conf
+from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.resume import with_recorded_overrides
 from loomlab.errors import InputError
 
@@ -48,9 +49,8 @@ def run(argv: list[str]) -> int:
             raise InputError(checked.message())
     prepare(argv)
     sys.argv = ["loom train", *argv]
-    hydra.main(config_path=str(package_conf()), config_name=CONFIG_NAME, version_base="1.3")(
-        _job
-    )()
+    conf = str(package_conf())
+    hydra.main(config_path=conf, config_name=CONFIG_NAME, version_base="1.3")(_job)()
     return 0
 
 
@@ -61,9 +61,15 @@ def _job(config: DictConfig) -> float:
 
     context = HydraConfig.get()
     folder = RunFolder(Path(context.runtime.output_dir))
-    plain = record_choice(config)
+    plain = record_choice(config, all_conf_dirs(sys.argv)[1:])
     plain.paths.output_dir = str(folder.path)
     folder.create(plain, list(context.overrides.task))
-    value = execute(plain, folder)
+    try:
+        value = execute(plain, folder)
+    except InputError as error:  # what only the data or the machine could refuse
+        if context.mode == RunMode.MULTIRUN:
+            raise  # the other jobs go on
+        print(f"loom train: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
     log.info("finished: %s = %.4f, everything is in %s", plain.metric, value, folder.path)
     return value

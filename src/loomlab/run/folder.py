@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.compose.resolvers import register_resolvers
+from loomlab.compose.search import make_importable
 from loomlab.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -64,6 +65,7 @@ class RunFolder:
         register_resolvers()
         config = OmegaConf.load(path)
         assert isinstance(config, DictConfig)
+        make_importable([Path(d) for d in config.get("conf_dirs", [])])
         return config
 
     def overrides(self) -> list[str]:

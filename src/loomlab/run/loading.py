@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from torch import nn
 from transformers import PreTrainedTokenizerFast
@@ -29,7 +30,14 @@ class FinishedRun:
                 f"{path} has no finished model (status: {status}): go on with "
                 f"`loom train resume={path}`"
             )
-        self.objective_class: type[Objective] = make(self.config.objective).func
+        try:
+            self.objective_class: type[Objective] = make(self.config.objective).func
+        except InstantiationException as error:
+            target = self.config.objective._target_
+            raise InputError(
+                f"{path}: its objective {target} cannot be imported: put the folder of that "
+                "module on PYTHONPATH"
+            ) from error
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder.model)
         self.model = self._load_model()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -147,9 +149,13 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def record_choice(config: DictConfig) -> DictConfig:
-    """The config without Hydra's node and with the options picked, as it goes into the folder."""
+def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictConfig:
+    """The config as it goes into the folder: without Hydra's node, with the options picked.
+
+    `conf_dirs` are the user's config folders, beside which modules of options may lie.
+    """
     plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     OmegaConf.set_struct(plain, False)
     plain["choice"] = chosen(config)
+    plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
     return plain
