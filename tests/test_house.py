@@ -38,7 +38,7 @@ def dotted(path: Path) -> str:
 
 def floor(module: str) -> int:
     """4 entry, 3 compose, 2 run, 1 axes, 0 ground."""
-    part = (module.split(".") + [""])[1]
+    part = [*module.split("."), ""][1]
     return 0 if part in GROUND | {""} else FLOORS.get(part, 1)
 
 
@@ -135,8 +135,7 @@ def test_imports_point_down(path: Path):
 def upward_constants(path: Path) -> set[str]:
     """run/ reads the names of budgets and of resolvers where compose/ defines them."""
     shared = {"root", "resolvers", "choices"}
-    allowed = {f"loomlab.compose.{m}" for m in shared} if floor(dotted(path)) == 2 else set()
-    return allowed
+    return {f"loomlab.compose.{m}" for m in shared} if floor(dotted(path)) == 2 else set()
 
 
 def test_axes_import_nothing_of_run_compose_or_entry():

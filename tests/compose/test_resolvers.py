@@ -14,7 +14,7 @@ from loomlab.compose.resolvers import SLUG_LENGTH, job_name, process_start, slug
     [
         ([], "default"),
         (["model=bert", "optimizer.lr=0.1"], "model-bert_lr-0.1"),
-        (["+trainer.max_epochs=3"], "max_epochs-3"),
+        (["+trainer.max_epochs=3"], "max-epochs-3"),
         (["paths.output_dir=/x/y", "experiment=quickstart", "name=me"], "default"),
         (["corpus.path=/home/me/a file.txt"], "path-home-me-a-file.txt"),
         (["compression=[lora,prune]"], "compression-lora-prune"),

@@ -1,6 +1,6 @@
 """Options of the user's, outside the package: typed, described, checked and swept as our own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ WAYS = ("LOOM_CONF", "./conf", "--config-dir", "--config-dir=", "hydra.searchpat
 @pytest.fixture(params=WAYS)
 def arguments(
     request: pytest.FixtureRequest, project: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[str]]:
+) -> list[str]:
     """Make the project's conf known in one of the ways; the arguments that do it."""
     if request.param == "LOOM_CONF":
         monkeypatch.setenv("LOOM_CONF", f"/nowhere:{project}")
@@ -28,7 +28,7 @@ def arguments(
         "--config-dir=": [f"--config-dir={project}"],
         "hydra.searchpath": [f"hydra.searchpath=[file://{project}]"],
     }
-    yield named.get(request.param, [])
+    return named.get(request.param, [])
 
 
 def overrides_of(arguments: list[str]) -> list[str]:

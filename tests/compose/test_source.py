@@ -78,7 +78,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (folder / "base.py").write_text(BASE)
     (folder / "inner" / "__init__.py").write_text("from ..base import Through\n")
     (folder / "inner" / "far.py").write_text(
-        f"from {name} import Renamed\n\nclass Far(Renamed):\n    '''Far away.'''\n    color = 'x'\n"
+        f"from {name} import Renamed\n\nclass Far(Renamed):\n    '''Far.'''\n    color = 'x'\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     return name

@@ -1,6 +1,7 @@
 """Masked language modelling: 15 % of each window, the loss on those positions alone."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_whole_words_are_masked_together(objective: Make, samples: Make, tokeniz
     masked = masked.view(40, 24)
     begins = torch.from_numpy(word_starts(tokenizer))[given.tokens_BU[0, :-1]]
     begins[0] = True
-    for start, end in zip(begins.nonzero().flatten(), begins.nonzero().flatten()[1:]):
+    for start, end in pairwise(begins.nonzero().flatten().tolist()):
         word = masked[:, start:end]
         assert torch.equal(word.all(1), word.any(1))
     assert (masked.sum(1) >= 1).all()

@@ -80,7 +80,7 @@ def test_options_reach_generate():
 def test_masks_are_filled_with_the_likeliest_words():
     tokenizer = WordPiece(vocab_size=150).train(TEXTS)
     model = encoder(len(tokenizer))
-    (filled,) = fill_masks(model, tokenizer, "the [MASK] sat on the [MASK]", top=3)
+    filled = fill_masks(model, tokenizer, "the [MASK] sat on the [MASK]", top=3)
     assert "[MASK]" not in filled.text
     assert len(filled.candidates) == 2
     marked = tokenizer("the [MASK] sat on the [MASK]", return_tensors="pt",
@@ -97,7 +97,7 @@ def test_masks_are_filled_with_the_likeliest_words():
 
 
 def test_mask_of_another_name_is_understood():
-    (filled,) = fill_masks(encoder(260), TOKENIZER, "ab[MASK]d")
+    filled = fill_masks(encoder(260), TOKENIZER, "ab[MASK]d")
     assert len(filled.candidates) == 1
     assert "mask" not in filled.text
 
