@@ -1,8 +1,10 @@
-"""Components named by a saved config, built only from code the user has allowed."""
+"""Components named by a config: where their modules are found, and which may be built."""
 
 import importlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from loomlab.errors import InputError
@@ -59,3 +61,10 @@ def _allowed(target: str) -> bool:
     """Whether `target` is in loomlab or under a prefix of LOOM_ALLOW (whole names only)."""
     prefixes = [part.strip() for part in os.environ.get("LOOM_ALLOW", "").split(",")]
     return any(target.startswith(f"{prefix}.") for prefix in ["loomlab", *prefixes] if prefix)
+
+
+def make_importable(conf_dirs: Iterable[Path]) -> None:
+    """Put the folders that hold the user's conf folders on Python's path."""
+    for folder in conf_dirs:
+        if str(folder.parent) not in sys.path:
+            sys.path.append(str(folder.parent))

@@ -1,4 +1,11 @@
-"""The one exception that reaches a user as a sentence instead of a traceback."""
+"""How loomlab refuses: the exception that reaches a user as a sentence, and its suggestions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+LISTED = 24  # more names than this are not spelled out
 
 
 class InputError(ValueError):
@@ -6,3 +13,13 @@ class InputError(ValueError):
 
     The console script prints the text alone and exits with code 2.
     """
+
+
+def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
+    """The closest known word, or the list of all when it is short."""
+    names = sorted(map(str, known))
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]}?"
+    listed = ", ".join(names) if names else "none"
+    return f"{what or 'known'}: {listed}" if len(names) <= LISTED else ""

@@ -15,7 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from loomlab.compose.axes import AXES, SELECTORS, axis
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job
-from loomlab.compose.problem import Problem, did_you_mean
+from loomlab.compose.problem import Problem
+from loomlab.errors import did_you_mean
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null
 

@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import read_annotation
-from loomlab.compose.problem import Problem, did_you_mean
+from loomlab.compose.problem import Problem
 from loomlab.compose.source import ClassSource, SourceError, read_target
+from loomlab.errors import did_you_mean
 
 
 def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:

@@ -15,9 +15,10 @@ from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
-from loomlab.compose.problem import Problem, did_you_mean
+from loomlab.compose.problem import Problem
 from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
+from loomlab.errors import did_you_mean
 
 ROOT_RANGES = {
     "seed": "[0, 4294967295]",

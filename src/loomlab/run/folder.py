@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from loomlab.component import make_importable
 from loomlab.compose.resolvers import register_resolvers
-from loomlab.compose.search import make_importable
 from loomlab.errors import InputError
 
 SCHEMA_VERSION = 1
