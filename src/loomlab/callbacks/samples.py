@@ -8,6 +8,8 @@ from typing import Annotated
 import pytorch_lightning as pl
 import torch
 
+from loomlab.errors import InputError
+
 
 class Samples(pl.Callback):
     """After each validation, append a sample of the model's text to samples.txt."""
@@ -30,7 +32,10 @@ class Samples(pl.Callback):
         text = self.fill if getattr(pl_module, "head", "") == "masked_lm" else self.prompt
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            sample = pl_module.sample(text, self.length)  # type: ignore[operator]
+            try:
+                sample = pl_module.sample(text, self.length)  # type: ignore[operator]
+            except InputError as error:  # a prompt too long for the model must not end a run
+                sample = f"({error})"
         path = Path(trainer.default_root_dir) / "samples.txt"
         with path.open("a", encoding="utf-8") as file:
             file.write(f"--- step {trainer.global_step}\n{sample}\n")

@@ -12,6 +12,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig
 
 from loomlab.compose.resolvers import register_resolvers
@@ -23,9 +24,22 @@ CONFIG_NAME = "train"
 
 def prepare(arguments: list[str] | None = None) -> None:
     """Register schemas, resolvers and the user's config folders with Hydra."""
-    register_resolvers()
+    register_resolvers(_swept_keys(arguments or []))
     install_search_path(arguments or [])  # first: schemas are read from the user's modules too
     register_schemas(arguments)
+
+
+def _swept_keys(arguments: list[str]) -> set[str]:
+    """Keys that take several values on a command line."""
+    keys = set()
+    for argument in arguments:
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except OverrideParseException:
+            continue  # a flag, or what the gate refuses
+        if override.is_sweep_override():
+            keys.add(override.key_or_group)
+    return keys
 
 
 @contextmanager

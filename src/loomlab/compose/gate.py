@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hydra.core.config_loader import ConfigLoader
@@ -67,11 +68,21 @@ def _jobs(
         return [overrides]
 
 
+def _outside(job: list[str], catalog: Catalog) -> Iterator[Problem]:
+    """Options that would be read from outside the config folders."""
+    for override in job:
+        key, _, value = override.lstrip("+").partition("=")
+        if key in catalog.options and (".." in value or value.strip("[]'\"").startswith("/")):
+            yield Problem(key, f"'{value}' leaves the config folders", f"see `loom options {key}`")
+
+
 def _check_job(
     job: list[str], loader: ConfigLoader, catalog: Catalog, configs: list[DictConfig]
 ) -> list[Problem]:
     """Problems of both gates; what the first one accepts still goes through the second."""
-    problems: list[Problem] = []
+    problems = list(_outside(job, catalog))
+    if problems:
+        return problems
     try:
         config = compose_job(job)
     except COMPOSE_ERRORS as error:

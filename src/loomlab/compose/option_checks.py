@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import read_annotation
 from loomlab.compose.problem import Problem
+from loomlab.compose.root import DEFAULT_STEPS
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
@@ -81,13 +83,18 @@ def own_checks(
     check = getattr(importlib.import_module(module), name)
     settings = OmegaConf.to_container(node, resolve=True)
     settings.pop("_target_")  # type: ignore[union-attr, arg-type]
-    context: dict[str, Any] = {}
-    if "architecture" in inspect.signature(check).parameters:
-        context["architecture"] = _wanted_architecture(config)
+    offered: dict[str, Any] = {
+        "architecture": _wanted_architecture(config),
+        "config": config,
+        "steps": _known_steps(config),
+    }
+    asked = inspect.signature(check).parameters
+    context = {name: value for name, value in offered.items() if name in asked}
     for text in check(settings, **context):
         key, _, rest = str(text).partition(": ")
         key = key.removeprefix(f"{path}.")
-        yield Problem(f"{path}.{key}" if rest and " " not in key else path, rest or key)
+        named = rest and " " not in key
+        yield Problem(f"{path}.{key}" if named else path, rest if named else str(text))
 
 
 def _wanted_architecture(config: DictConfig) -> str:
@@ -97,3 +104,15 @@ def _wanted_architecture(config: DictConfig) -> str:
     except (SourceError, OmegaConfBaseException):
         return "decoder"
     return str(next(iter(requires.get("model.architecture", ("decoder",)))))
+
+
+def _known_steps(config: DictConfig) -> int | None:
+    """Optimizer steps of the run, where they follow from the config alone."""
+    budget = config.budget
+    if budget.steps is not None:
+        return int(budget.steps)
+    if budget.tokens is not None:
+        per_step = config.global_batch_size * config.sequence_length
+        return max(1, math.ceil(budget.tokens / per_step))
+    timed = budget.flops is not None or budget.seconds is not None
+    return None if timed else DEFAULT_STEPS

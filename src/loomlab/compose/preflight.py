@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -20,6 +21,7 @@ from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
 from loomlab.errors import did_you_mean
 
+PATHS = ("output_dir", "sweep_dir", "cache_dir")
 ROOT_RANGES = {
     "seed": "[0, 4294967295]",
     "sequence_length": "[2, inf)",
@@ -49,7 +51,7 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
             problems += own_checks(path, node, source, config)
     problems += all_refusals(picks, default_options(), catalog.fitting())
     problems += _refused_settings(config, picks)
-    return problems + _batch(config)
+    return [*problems, *_batch(config), *_metrics(config, picks), *_sources(config)]
 
 
 def _nodes(config: DictConfig, axis: Axis) -> Iterator[tuple[str, str, DictConfig]]:
@@ -155,3 +157,26 @@ def _batch(config: DictConfig) -> list[Problem]:
     below, above = total // parts * parts, (total // parts + 1) * parts
     nearest = f"{below} or {above}" if below else str(above)
     return [Problem("global_batch_size", what, f"nearest that can: {nearest}")]
+
+
+def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
+    """A metric that runs are compared or kept by must be one the objective reports."""
+    objective = next((p for p in picks if p.axis == "objective"), None)
+    names = objective.declares("metrics", ()) if objective else ()
+    for path in ("metric", "callbacks.checkpoint.monitor"):
+        value = OmegaConf.select(config, path)
+        known = [f"val/{name}" for name in names]
+        if names and value is not None and value not in known:
+            what = f"{objective} reports no '{value}'"
+            yield Problem(path, what, did_you_mean(str(value), known, "metrics"))
+
+
+def _sources(config: DictConfig) -> Iterator[Problem]:
+    """Folders of earlier runs must be there."""
+    for key in ("init", "resume"):
+        value = config.get(key)
+        if value is not None and not Path(str(value)).exists():
+            yield Problem(key, f"{value} does not exist", "give a run folder or a saved model")
+    for key in map(str, config.paths):
+        if key not in PATHS:
+            yield Problem(f"paths.{key}", "there is no such path", did_you_mean(key, PATHS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -41,10 +41,15 @@ def _short(override: str) -> str:
     return f"{key.rsplit('.', 1)[-1]}-{value}"
 
 
-def job_name(number: Any, overrides: list[str]) -> str:
-    """The folder of one job of a sweep: number, slug, and a hash that tells equal slugs apart."""
+def job_name(swept: set[str], number: Any, overrides: list[str]) -> str:
+    """The folder of one job of a sweep: number, slug, and a hash that tells equal slugs apart.
+
+    The slug holds what differs between the jobs (`swept` keys), or else everything.
+    """
     digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-    return f"{int(number) if str(number).isdigit() else 0:03d}_{slug(list(overrides))}_{digest}"
+    differing = [o for o in overrides if o.partition("=")[0] in swept]
+    name = slug(differing or list(overrides))
+    return f"{int(number) if str(number).isdigit() else 0:03d}_{name}_{digest}"
 
 
 def run_name(*_: str, _root_: DictConfig) -> str:
@@ -55,10 +60,15 @@ def run_name(*_: str, _root_: DictConfig) -> str:
     return "-".join(str(picks[a]) for a in ("model", "objective") if picks.get(a))
 
 
-def register_resolvers() -> None:
-    """Register the `loom.` resolvers with OmegaConf; harmless when done twice."""
+def register_resolvers(swept: set[str] | None = None) -> None:
+    """Register the `loom.` resolvers with OmegaConf; harmless when done twice.
+
+    `swept` are the keys that take several values in the sweep at hand.
+    """
     OmegaConf.register_new_resolver(
         "loom.now", lambda form: process_start().strftime(form), replace=True
     )
-    OmegaConf.register_new_resolver("loom.job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver(
+        "loom.job_name", partial(job_name, swept or set()), replace=True
+    )
     OmegaConf.register_new_resolver("loom.run_name", run_name, replace=True)

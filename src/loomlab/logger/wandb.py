@@ -34,6 +34,7 @@ class Wandb(LoggerOption):
 
     def build(self, *, run_dir: Path, name: str, config: dict[str, Any]) -> WandbLogger:
         """A WandbLogger in RUN_DIR/wandb; the config is sent at the start of the run."""
+        os.environ.setdefault("WANDB_SILENT", "true")  # its own lines would break the bar
         import wandb
 
         mode = self.mode if self.mode != "auto" else ("online" if has_key() else "offline")

@@ -4,7 +4,7 @@ Shapes: B batch, T tokens, S keys (T and what a cache holds), D width.
 """
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,11 @@ class TransformerModel(PreTrainedModel):
     def blocks(self) -> list[nn.Module]:
         """The blocks in order."""
         return list(self.base_model.get_submodule("layers").children())
+
+    def longest_sequence(self) -> int | None:
+        """Tokens the positions can tell; None if they go on without end."""
+        position = cast(Position, self.base_model.get_submodule("position"))
+        return None if position.extrapolates else position.context_length
 
     def _init_weights(self, module: nn.Module) -> None:
         """Normal weights, zero biases; projections onto a pre-norm residual path are scaled down.

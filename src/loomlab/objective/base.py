@@ -24,10 +24,12 @@ Batch = dict[str, Tensor]
 class Objective(pl.LightningModule):
     """A LightningModule that turns token windows into a loss; subclasses say which.
 
-    `head` is the model head it needs; `collate` makes a batch, `predict` scores it.
+    `head` is the model head it needs, `metrics` what it reports; `collate` makes a batch,
+    `predict` scores it.
     """
 
     head: ClassVar[str]
+    metrics = ("loss", "perplexity", "bits_per_byte", "accuracy")
 
     def __init__(
         self,

@@ -21,6 +21,8 @@ class SGD(torch.optim.SGD):
         InputError: nesterov without momentum, or a model without trainable parameters.
     """
 
+    problem_check = "loomlab.optimizer.checks.nesterov_has_momentum"
+
     def __init__(
         self,
         lr: Annotated[float, "(0, inf)"] = 0.1,

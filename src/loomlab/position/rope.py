@@ -12,6 +12,8 @@ from loomlab.position.base import Position
 class RoPE(Position):
     """Queries and keys turned by an angle that grows with position (Su et al. 2021)."""
 
+    problem_check = "loomlab.position.checks.even_head_width"
+
     def __init__(
         self,
         base: Annotated[float, "(1, inf)"] = 10000.0,

@@ -26,6 +26,8 @@ class Schedule(LambdaLR):
         InputError: a warm-up that is neither, or longer than the run.
     """
 
+    problem_check = "loomlab.scheduler.checks.fits_the_run"
+
     def __init__(
         self,
         warmup: Annotated[float, "[0, inf)"] = 0.02,

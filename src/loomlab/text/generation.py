@@ -37,10 +37,15 @@ def continue_text(
     ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
     if ids.shape[1] == 0:
         ids = torch.tensor([[tokenizer.eos_token_id]])
+    ids = ids.to(next(model.parameters()).device)
+    limit = readable_length(model)
+    if limit is not None:  # keep the end of a long prompt, and stop where positions end
+        ids = ids[:, -(limit - 1) :]
+        max_new_tokens = min(max_new_tokens, limit - ids.shape[1])
     training = model.training
     model.eval()
     output = model.generate(  # type: ignore[operator]
-        ids.to(next(model.parameters()).device),
+        ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=max_new_tokens,
         do_sample=do_sample,
@@ -65,6 +70,11 @@ def fill_masks(
     marked = text.replace(MASK, tokenizer.mask_token or MASK)
     ids_BT = tokenizer(marked, return_tensors="pt", add_special_tokens=False).input_ids
     places = (ids_BT[0] == tokenizer.mask_token_id).nonzero().flatten()
+    limit = readable_length(model)
+    if limit is not None and ids_BT.shape[1] > limit:
+        raise InputError(
+            f"the text has {ids_BT.shape[1]} tokens, the model reads {limit}: shorten it"
+        )
     if not len(places):
         raise InputError(f"the text has no {MASK}: write {MASK} where a word is to be filled in")
     training = model.training
@@ -79,6 +89,13 @@ def fill_masks(
     filled = ids_BT[0].clone()
     filled[places] = token[:, 0].cpu()
     return Filled(str(tokenizer.decode(filled)), candidates)
+
+
+def readable_length(model: nn.Module) -> int | None:
+    """The longest sequence a model can read; None where positions go on without end."""
+    if hasattr(model, "longest_sequence"):
+        return model.longest_sequence()  # type: ignore[operator]
+    return getattr(model.config, "max_position_embeddings", None)
 
 
 def mask_last_word(text: str) -> str:

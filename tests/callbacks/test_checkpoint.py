@@ -1,0 +1,116 @@
+"""Checkpoints: the last state and the best one, whole or not there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from loomlab.compose.composer import compose_job, composing
+from loomlab.precision.fp32 import FP32
+from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import read_metrics
+from loomlab.run.session import record_choice
+
+MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
+# Steps that are far too large: what was reached is lost again, so the best is not the last.
+DIVERGING = ["optimizer=sgd", "optimizer.lr=300", "scheduler=constant", "scheduler.warmup=0"]
+RUN = [*MODEL, "callbacks=[checkpoint]", "trainer.val_every_n_steps=1", "budget.steps=5"]
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def files(folder: RunFolder) -> set[str]:
+    return {path.name for path in folder.checkpoints.iterdir()}
+
+
+def held_out(folder: RunFolder) -> dict[int, float]:
+    rows = read_metrics(folder.metrics)
+    return {r["step"]: r["val/bits_per_byte"] for r in rows if "val/bits_per_byte" in r}
+
+
+def test_best_and_last(train: Callable[..., RunFolder]):
+    folder = train(*RUN, *DIVERGING)
+    curve = held_out(folder)
+    best_step = min(curve, key=curve.__getitem__)
+    assert list(curve) == [1, 2, 3, 4, 5]
+    assert best_step < 5, "this run is meant to get worse"
+    assert files(folder) == {"best.ckpt", "last.ckpt"}
+    best, last = load(folder.checkpoints / "best.ckpt"), load(folder.checkpoints / "last.ckpt")
+    assert best["global_step"] == best_step
+    assert last["global_step"] == 5
+    assert last["callbacks"]["Checkpoint"]["best_step"] == best_step
+    assert last["callbacks"]["Checkpoint"]["best"] == pytest.approx(curve[best_step], rel=1e-6)
+
+
+def test_the_exported_model_is_the_best_one(train: Callable[..., RunFolder]):
+    folder = train(*RUN, *DIVERGING)
+    summary, curve = folder.summary(), held_out(folder)
+    assert summary["best"]["val/bits_per_byte"] == pytest.approx(min(curve.values()), rel=1e-5)
+    assert summary["final"]["val/bits_per_byte"] == pytest.approx(curve[5], rel=1e-5)
+
+
+def test_without_keep_best_the_last_weights_are_exported(train: Callable[..., RunFolder]):
+    folder = train(*RUN, *DIVERGING, "callbacks.checkpoint.keep_best=false")
+    summary = folder.summary()
+    assert files(folder) == {"last.ckpt"}
+    assert summary["best"]["val/bits_per_byte"] == pytest.approx(
+        summary["final"]["val/bits_per_byte"], rel=1e-5
+    )
+
+
+def test_another_metric_can_be_watched(train: Callable[..., RunFolder]):
+    folder = train(*RUN, "callbacks.checkpoint.monitor=val/loss")
+    losses = [r["val/loss"] for r in read_metrics(folder.metrics) if "val/loss" in r]
+    state = load(folder.checkpoints / "last.ckpt")["callbacks"]["Checkpoint"]
+    assert state["best"] == pytest.approx(min(losses), rel=1e-6)
+
+
+class Watch(pl.Callback):
+    """Notes the step that last.ckpt holds after every micro-batch."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.seen: list[tuple[int, int]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        path = self.folder.checkpoints / "last.ckpt"
+        saved = load(path)["global_step"] if path.is_file() else 0
+        self.seen.append((trainer.global_step, saved))
+        assert not list(self.folder.path.rglob("*.partial"))
+
+
+def test_every_n_train_steps_counts_optimizer_steps(tiny: Callable[..., list[str]]):
+    every = ["callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=2"]
+    accumulated = ["trainer.accumulate_grad_batches=2", "budget.steps=5"]
+    with composing():
+        config = record_choice(compose_job(tiny(*MODEL, *every, *accumulated)))
+    folder = RunFolder(config.paths.output_dir)
+    folder.create(config, [])
+    parts = assemble(config, folder)
+    trainer = build_trainer(config, parts, folder, FP32())
+    watch = Watch(folder)
+    trainer.callbacks.append(watch)
+    trainer.fit(parts.objective, datamodule=parts.corpus)
+    micro_batches = [
+        *[(0, 0), (1, 0), (1, 0), (2, 2), (2, 2)],
+        *[(3, 2), (3, 2), (4, 4), (4, 4), (5, 4)],
+    ]
+    assert watch.seen == micro_batches
+    assert load(folder.checkpoints / "last.ckpt")["global_step"] == 5
+
+
+def test_a_resumed_run_remembers_its_best(train: Callable[..., RunFolder]):
+    folder = train(*RUN, *DIVERGING)
+    before = load(folder.checkpoints / "last.ckpt")["callbacks"]["Checkpoint"]
+    best = (folder.checkpoints / "best.ckpt").read_bytes()
+    train(*RUN, *DIVERGING, "budget.steps=7", f"resume={folder.path}")
+    after = load(folder.checkpoints / "last.ckpt")
+    assert after["global_step"] == 7
+    assert after["callbacks"]["Checkpoint"]["best"] <= before["best"]
+    if after["callbacks"]["Checkpoint"]["best_step"] == before["best_step"]:
+        assert (folder.checkpoints / "best.ckpt").read_bytes() == best
