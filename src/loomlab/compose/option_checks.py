@@ -113,6 +113,6 @@ def _known_steps(config: DictConfig) -> int | None:
         return int(budget.steps)
     if budget.tokens is not None:
         per_step = config.global_batch_size * config.sequence_length
-        return max(1, math.ceil(budget.tokens / per_step))
+        return max(1, math.ceil(budget.tokens / max(1, per_step)))
     timed = budget.flops is not None or budget.seconds is not None
     return None if timed else DEFAULT_STEPS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
 from loomlab.errors import did_you_mean
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 PATHS = ("output_dir", "sweep_dir", "cache_dir")
 ROOT_RANGES = {
     "seed": "[0, 4294967295]",
@@ -180,3 +182,9 @@ def _sources(config: DictConfig) -> Iterator[Problem]:
     for key in map(str, config.paths):
         if key not in PATHS:
             yield Problem(f"paths.{key}", "there is no such path", did_you_mean(key, PATHS))
+    for key in PATHS:
+        if OmegaConf.select(config, f"paths.{key}", throw_on_resolution_failure=False) == "":
+            yield Problem(f"paths.{key}", "is empty", "give a folder")
+    if config.name is not None and not PLAIN_NAME.fullmatch(str(config.name)):
+        what = f"'{config.name}' is no plain name"
+        yield Problem("name", what, "use letters, digits, '.', '_' and '-', at most 128")
