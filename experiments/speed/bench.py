@@ -1,286 +1,310 @@
-"""Training speed: `loom train` against Transformers' Trainer, each started as a user would.
+"""Training speed: `loom train` against Transformers' Trainer on the same tokens.
 
-Starts one fresh process of peer.py per run, one after the other, round by round, and compares
-within a round. This file imports nothing heavy: on Linux the memory peak of a new process begins
-at that of the process it was forked from.
+Every program runs in a fresh process (peer.py), the programs of a comparison one after the other
+in every round. Overrides after the options (`corpus=text corpus.path=...`) go to all of them.
 """
+
+# Nothing heavy is imported here: a child's peak memory starts at what its parent holds.
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-PROGRAM = Path(__file__).with_name("peer.py")
-SIZES = {"layers": 4, "width": 256, "heads": 4, "length": 256, "batch": 16}
-SMOKE_SIZES = {"layers": 1, "width": 16, "heads": 2, "length": 16, "batch": 4}
-SKIP, LEAST_STEPS = 4, 12
-SMOKE_SKIP, SMOKE_STEPS = 1, 3
-MIB = 2**20
+HERE = Path(__file__).parent
+SKIPPED = 4  # first steps that are not counted: they fill caches and the allocator
+OVERHEAD_STEPS = SKIPPED + 40  # four logged steps among 40, as in any run
+ALIKE = 0.05  # held-out losses within 5 % of each other are of the same region
+BUSY = 0.9  # a program that got less of its threads than this was not alone on the machine
+
+PART_TITLES = {
+    "clm": "Causal language model (GPT)",
+    "mlm": "Masked language model (BERT)",
+    "overhead": "Our trainer and logging over a bare loop",
+}
+SIZES = {"layers": 4, "width": 256, "heads": 4}
+SMOKE_SIZES = {"layers": 1, "width": 32, "heads": 2}
+EQUAL = [
+    "scheduler=constant", "scheduler.warmup=0", "optimizer=adamw", "optimizer.lr=1e-3",
+    "optimizer.weight_decay=0.1", "trainer.limit_val_batches=8",
+]  # fmt: skip
+# A smoke run fetches nothing: its text is the page beside this file, its tokenizer needs no time.
+SMOKE_CORPUS = [
+    "corpus=text", "corpus.passage_bytes=200", "corpus.validation_every=4", "tokenizer=byte",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Row:
-    """One program with its settings, and the fields of `peer.Spec` that say so."""
+class Program:
+    """One row: what runs, and the row it is compared with."""
 
-    group: str
-    label: str
+    part: str
+    name: str
     mode: str
-    spec: dict[str, Any] = field(default_factory=dict)
+    base: str
+    precision: str = "fp32"
+    overrides: tuple[str, ...] = ()
+    tuned: bool = False
+
+    def spec(self, setting: Setting) -> dict[str, Any]:
+        """What peer.py is told."""
+        model, objective = ("bert", "mlm") if self.part == "mlm" else ("gpt", "clm")
+        own = [f"model={model}", f"objective={objective}", f"precision={self.precision}"]
+        own += [f"model.{key}={value}" for key, value in setting.sizes.items()]
+        steps = setting.steps[self.part]
+        # No validation between steps: the Trainer does none either unless it is asked to.
+        own += [f"budget.steps={steps}", f"trainer.val_every_n_steps={steps + 1}"]
+        return {
+            "mode": self.mode, "steps": steps, "objective": objective,
+            "bf16": self.precision == "bf16", "tuned": self.tuned, "size": setting.sizes,
+            "length": setting.length, "batch": setting.batch,
+            "overrides": [*setting.overrides, *own, *self.overrides],
+        }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What one run showed."""
-
-    tokens_per_second: float
-    memory: int  # bytes, peak of the process
-    first_step: float  # seconds from the start of the process to the end of its first step
-    cores: float  # processor time per wall time of the steps; below the threads: a busy machine
-    loss: float  # held-out, after the last step
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two rows whose speeds are compared, by label; both saw the same tokens."""
-
-    group: str
-    ours: str
-    other: str
-
-
-def _loom(group: str, precision: str, runtime: str = "tuned", label: str = "loom") -> Row:
-    overrides = [f"precision={precision}", f"runtime={runtime}"]
-    spec = {"objective": "mlm" if group == "mlm" else "clm", "overrides": overrides}
-    shown = "" if runtime == "tuned" else f" runtime={runtime}"
-    return Row(
-        group, f"{label} {precision}{shown}", "bare" if label == "bare loop" else "loom", spec
-    )
-
-
-def _trainer(group: str, bf16: bool, tuned: bool = False) -> Row:
-    spec = {"objective": group, "bf16": bf16, "tuned": tuned}
-    settings = " + our process settings" if tuned else ""
-    return Row(group, f"Trainer {'bf16' if bf16 else 'fp32'}{settings}", "trainer", spec)
-
-
-ROWS = [
-    *(_trainer("clm", bf16) for bf16 in (False, True)),
-    *(_trainer("clm", bf16, tuned=True) for bf16 in (False, True)),
-    *(_loom("clm", precision) for precision in ("fp32", "bf16", "auto")),
-    *(_loom("clm", precision, "plain") for precision in ("fp32", "bf16")),
-    *(_trainer("mlm", bf16) for bf16 in (False, True)),
-    *(_loom("mlm", precision) for precision in ("fp32", "bf16")),
-    _loom("overhead", "fp32", label="bare loop"),
-    _loom("overhead", "fp32"),
-]
-PAIRS = [
-    Pair("clm", "loom fp32", "Trainer fp32"),
-    Pair("clm", "loom bf16", "Trainer bf16"),
-    Pair("clm", "loom auto", "Trainer fp32"),
-    Pair("clm", "loom auto", "Trainer bf16"),
-    Pair("clm", "loom fp32", "Trainer fp32 + our process settings"),
-    Pair("clm", "loom bf16", "Trainer bf16 + our process settings"),
-    Pair("clm", "loom fp32 runtime=plain", "Trainer fp32"),
-    Pair("clm", "loom bf16 runtime=plain", "Trainer bf16"),
-    Pair("clm", "loom fp32", "loom fp32 runtime=plain"),
-    Pair("clm", "loom bf16", "loom bf16 runtime=plain"),
-    Pair("mlm", "loom fp32", "Trainer fp32"),
-    Pair("mlm", "loom bf16", "Trainer bf16"),
-    Pair("overhead", "loom fp32", "bare loop fp32"),
-]
-
-
-# -- measuring
-
-
-def start(mode: str, spec: dict[str, Any], threads: int) -> dict[str, Any]:
-    """One fresh process of peer.py in a folder of its own; the JSON of its last line.
-
-    Raises:
-        SystemExit: the process failed; what it had to say is shown.
-    """
-    settings = {
-        **os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
-        "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
-    spec = {**spec, "started": time.monotonic()}
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), mode, json.dumps(spec)],
-        capture_output=True, text=True, cwd=spec["folder"], env=settings,
-    )  # fmt: skip
-    if done.returncode:
-        print(done.stdout[-2000:], done.stderr[-4000:], file=sys.stderr)
-        raise SystemExit(f"bench: peer.py {mode} ended with exit code {done.returncode}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
-
-
-def figures(result: dict[str, Any], tokens_per_step: int, steps: int, skip: int) -> Figures:
-    """The figures of one run from the times its steps ended at; the first `skip` are left out.
-
-    Raises:
-        ValueError: the program took another number of steps than it was told to.
-    """
-    wall, processor = result["wall"], result["processor"]
-    if len(wall) != steps:
-        raise ValueError(f"{len(wall)} steps were taken instead of {steps}")
-    times = [after - before for before, after in zip(wall[skip - 1 :], wall[skip:], strict=False)]
-    busy = processor[-1] - processor[skip - 1]
-    return Figures(
-        tokens_per_second=tokens_per_step / statistics.median(times),
-        memory=result["memory"],
-        first_step=wall[0],
-        cores=busy / (wall[-1] - wall[skip - 1]),
-        loss=result["loss"],
-    )
-
-
-def measure(rows: list[Row], options: argparse.Namespace) -> list[tuple[Row, list[Figures]]]:
-    """Every row once per round, the rows of a round one after the other."""
-    sizes = SMOKE_SIZES if options.smoke else SIZES
-    common = {**sizes, "steps": options.steps}
-    skip = SMOKE_SKIP if options.smoke else SKIP
-    tokens = sizes["length"] * sizes["batch"]
-    found: list[tuple[Row, list[Figures]]] = [(row, []) for row in rows]
-    with tempfile.TemporaryDirectory(prefix="loomlab-bench-") as folder:
-        shared = {**common, "folder": folder, "overrides": options.overrides}
-        data = start("prepare", shared, options.threads)
-        for number in range(options.rounds):
-            for row, runs in found:
-                with tempfile.TemporaryDirectory(dir=folder) as own:
-                    extra = [*row.spec.get("overrides", []), *options.overrides]
-                    spec = {**common, **row.spec, "overrides": extra, "data": data, "folder": own}
-                    result = start(row.mode, spec, options.threads)
-                runs.append(figures(result, tokens, options.steps, skip))
-                print(f"round {number + 1}/{options.rounds}  {row.group:<8}  {row.label:<35}  "
-                      f"{runs[-1].tokens_per_second:>9,.0f} tokens/s",
-                      file=sys.stderr)  # fmt: skip
-    return found
-
-
-# -- showing
-
-
-def spread(values: Iterable[float], form: str) -> str:
-    """Median and, of several values, the least and the largest."""
-    known = sorted(values)
-    middle = format(statistics.median(known), form)
-    if len(known) == 1:
-        return middle
-    return f"{middle} ({format(known[0], form)}..{format(known[-1], form)})"
-
-
-RUN_COLUMNS = ["", "program", "tokens/s", "peak MiB", "first step s", "cores", "held-out loss"]
-PAIR_COLUMNS = ["", "compared", "speed", "peak memory", "held-out loss"]
-
-
-def run_lines(found: list[tuple[Row, list[Figures]]]) -> list[list[str]]:
-    """A line per row: median (least..largest) over the rounds."""
-    return [
-        [
-            row.group,
-            row.label,
-            spread((r.tokens_per_second for r in runs), ",.0f"),
-            f"{statistics.median(r.memory for r in runs) / MIB:,.0f}",
-            spread((r.first_step for r in runs), ".1f"),
-            f"{statistics.median(r.cores for r in runs):.2f}",
-            f"{statistics.median(r.loss for r in runs):.3f}",
+def programs(part: str) -> list[Program]:
+    """The programs of one part in the order in which they take turns."""
+    if part == "overhead":
+        loop, wandb = "bare loop, fp32", ("logger=wandb", "logger.wandb.mode=offline")
+        return [
+            Program(part, loop, "bare", loop),
+            Program(part, "loom, fp32", "loom", loop),
+            Program(part, "loom, fp32, offline W&B", "loom", loop, overrides=wandb),
         ]
-        for row, runs in found
+    rows = [row for precision in ("fp32", "bf16") for row in _compared(part, precision)]
+    if part == "clm":
+        rows.append(Program(part, "loom, precision=auto", "loom", "Trainer, fp32", "auto"))
+    return rows
+
+
+def _compared(part: str, precision: str) -> Iterator[Program]:
+    peer = f"Trainer, {precision}"
+    yield Program(part, peer, "trainer", peer, precision)
+    tuned_peer = f"{peer}, our process settings"
+    yield Program(part, tuned_peer, "trainer", peer, precision, tuned=True)
+    if part == "clm":
+        plain = f"loom, {precision}, runtime=plain"
+        yield Program(part, plain, "loom", peer, precision, ("runtime=plain",))
+    yield Program(part, f"loom, {precision}", "loom", peer, precision)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all programs of a bench share."""
+
+    rounds: int
+    steps: dict[str, int]  # of each part
+    threads: int
+    sizes: dict[str, int]
+    length: int
+    batch: int
+    overrides: list[str]
+
+
+def setting_of(options: argparse.Namespace, work: Path) -> Setting:
+    """The setting the arguments ask for; telling 1 % from nothing takes more steps."""
+    sizes, length, batch = (SMOKE_SIZES, 32, 4) if options.smoke else (SIZES, 256, 16)
+    steps = dict.fromkeys(PART_TITLES, SKIPPED + 2 if options.smoke else options.steps)
+    if not options.smoke:
+        steps["overhead"] = max(options.steps, OVERHEAD_STEPS)
+    small = []
+    if options.smoke:
+        text = shutil.copy(HERE / "README.md", work / "text.txt")
+        small = [*SMOKE_CORPUS, f"corpus.path={text}", f"paths.cache_dir={work / 'cache'}"]
+    shape = [f"sequence_length={length}", f"global_batch_size={batch}"]
+    overrides = ["logger=none", *EQUAL, *shape, *small, *options.overrides]
+    rounds = 1 if options.smoke else options.rounds
+    return Setting(rounds, steps, options.threads, sizes, length, batch, overrides)
+
+
+@dataclass
+class Measured:
+    """What the rounds of one program gave."""
+
+    program: Program
+    tokens_per_step: int
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    def seconds(self) -> list[float]:
+        """Seconds of a step, one figure a round: the median, of the overhead part the mean.
+
+        A mean because the cost of logging falls on every tenth step, which a median hides.
+        """
+        figure = mean if self.program.part == "overhead" else median
+        return [figure(r["step_seconds"][SKIPPED - 1 :]) for r in self.reports]
+
+    def speeds(self) -> list[float]:
+        """Tokens per second, one figure a round."""
+        return [self.tokens_per_step / s for s in self.seconds()]
+
+    def peaks(self) -> list[float]:
+        """Peak memory in MB, one figure a round."""
+        return [r["peak_bytes"] / 1e6 for r in self.reports]
+
+    def cores(self) -> float:
+        """Processor seconds per second while steps were timed."""
+        return median(
+            sum(r["processor_seconds"][SKIPPED - 1 :]) / sum(r["step_seconds"][SKIPPED - 1 :])
+            for r in self.reports
+        )
+
+    def middle(self, key: str) -> float:
+        """Median of one figure of the reports."""
+        return median(float(r[key]) for r in self.reports)
+
+
+def paired(ours: list[float], base: list[float]) -> list[float]:
+    """Ratio of the figures of each round."""
+    return [a / b for a, b in zip(ours, base, strict=True)]
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median and, of several, the smallest and the largest."""
+    text = format(median(values), form)
+    if len(values) == 1:
+        return text
+    return f"{text} ({format(min(values), form)}..{format(max(values), form)})"
+
+
+def start(spec: dict[str, Any], threads: int) -> dict[str, Any]:
+    """Run peer.py in a fresh process and a folder of its own; its report."""
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads),
+        "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline",
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="loom-speed-") as folder:
+        whole = {"work": folder, **spec, "started": time.monotonic()}
+        command = [sys.executable, str(HERE / "peer.py"), json.dumps(whole)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command[:2])} {spec['mode']} failed:\n{done.stderr[-4000:]}")
+    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+def measure(part: str, setting: Setting, prepared: dict[str, Any]) -> list[Measured]:
+    """Run all programs of a part, interleaved."""
+    results = [Measured(p, setting.batch * setting.length) for p in programs(part)]
+    for number in range(setting.rounds):
+        for result in results:
+            spec = {**prepared, **result.program.spec(setting)}
+            result.reports.append(start(spec, setting.threads))
+            done = f"{part}, round {number + 1} of {setting.rounds}: {result.program.name}: "
+            print(f"{done}{result.speeds()[-1]:,.0f} tokens/s", file=sys.stderr, flush=True)
+    return results
+
+
+HEADS = ["program", "computes in", "tokens/s", "x peer", "peak MB", "x peer", "first step s"]
+
+
+def cells(result: Measured, base: Measured) -> list[str]:
+    """One row of a table: median (smallest..largest of the rounds)."""
+    speed = paired(result.speeds(), base.speeds())
+    if result.program.part == "overhead":
+        ratio = spread([100 * (1 / s - 1) for s in speed], "+.1f") + " %"
+    else:
+        ratio = spread(speed, ".2f")
+    own = result is base
+    return [
+        result.program.name,
+        "bf16" if result.reports[0]["bf16"] else "fp32",
+        spread(result.speeds(), ",.0f"),
+        "-" if own else ratio,
+        format(median(result.peaks()), ",.0f"),
+        "-" if own else format(median(paired(result.peaks(), base.peaks())), ".2f"),
+        format(result.middle("first_step_seconds"), ".1f"),
     ]
 
 
-def pair_lines(found: list[tuple[Row, list[Figures]]]) -> list[list[str]]:
-    """A line per comparison of measured rows; ratios are taken within a round."""
-    by_name = {(row.group, row.label): runs for row, runs in found}
+def remarks(results: list[Measured], bases: dict[str, Measured], threads: int) -> list[str]:
+    """What must be known to believe a table: equal work, and a machine of one's own."""
     lines = []
-    for pair in PAIRS:
-        ours, other = (by_name.get((pair.group, label)) for label in (pair.ours, pair.other))
-        if ours and other:
-            lines.append([pair.group, f"{pair.ours} / {pair.other}", *compare(pair, ours, other)])
+    for result in results:
+        base = bases[result.program.base]
+        loss, other = result.middle("loss"), base.middle("loss")
+        verdict = "same region" if abs(loss - other) <= ALIKE * other else "NOT THE SAME REGION"
+        lines.append(
+            f"{result.program.name}: {result.middle('parameters') / 1e6:.3f} M parameters, "
+            f"held-out loss {loss:.3f}"
+            + ("" if result is base else f" (compared with {other:.3f}: {verdict})")
+            + f", {result.cores():.2f} cores"
+        )
+    if min(r.cores() for r in results) < BUSY * threads:
+        lines.append(
+            f"Some programs got less than {BUSY:.0%} of {threads} threads: measure on a quiet machine."
+        )
     return lines
 
 
-def compare(pair: Pair, ours: list[Figures], other: list[Figures]) -> list[str]:
-    """Speed, memory and losses of two rows, round by round."""
-    rounds = list(zip(ours, other, strict=True))
-    if pair.group == "overhead":
-        lost = [100 * (b.tokens_per_second / a.tokens_per_second - 1) for a, b in rounds]
-        speed = f"overhead {spread(lost, '+.1f')} %"
-    else:
-        speed = (
-            f"{spread((a.tokens_per_second / b.tokens_per_second for a, b in rounds), '.2f')} x"
-        )
-    memory = f"{spread((a.memory / b.memory for a, b in rounds), '.2f')} x"
-    losses = " / ".join(f"{statistics.median(r.loss for r in runs):.3f}" for runs in (ours, other))
-    return [speed, memory, losses]
+def show(
+    part: str, results: list[Measured], setting: Setting, markdown: bool, console: Console
+) -> None:
+    """Print the table of a part, and what it rests on."""
+    bases = {r.program.name: r for r in results}
+    rows = [cells(r, bases[r.program.base]) for r in results]
+    heads = list(HEADS)
+    if part == "overhead":
+        heads[3], heads[5] = "overhead", "x bare"
+    table = Table(title=PART_TITLES[part])
+    for head in heads:
+        table.add_column(head, justify="left" if head in heads[:2] else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    lines = [f"- {line}" for line in remarks(results, bases, setting.threads)]
+    if markdown:
+        body = [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]
+        lines = ["", f"{PART_TITLES[part]}:", "", *body, "", *lines, ""]
+    print("\n".join(lines), flush=True)
 
 
-def rich_table(title: str, columns: list[str], lines: list[list[str]]) -> Table:
-    """The lines as a table for the screen."""
-    table = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < 2 else "right")
-    for line in lines:
-        table.add_row(*line)
-    return table
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    arguments = argparse.ArgumentParser(prog="bench.py", description=__doc__)
+    for name, default in (("rounds", 3), ("steps", 12), ("threads", 2)):
+        arguments.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
+    arguments.add_argument("--only", choices=PART_TITLES, help="one part instead of all")
+    arguments.add_argument("--markdown", action="store_true", help="print Markdown tables too")
+    arguments.add_argument("--smoke", action="store_true", help="does it run? 1 round, tiny")
+    arguments.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of `loom train`")
+    return arguments
 
 
-def markdown_table(columns: list[str], lines: list[list[str]]) -> str:
-    """The lines as a table for a README."""
-    rule = ["---" if number < 2 else "---:" for number in range(len(columns))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [columns, rule, *lines])
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The command line; --smoke lowers what is not given."""
-    parser = argparse.ArgumentParser(prog="bench.py", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--rounds", type=int, help="default 3, or 1 with --smoke")
-    parser.add_argument("--steps", type=int, help=f"of each run, at least {LEAST_STEPS}")
-    parser.add_argument("--threads", type=int, default=2, help="of each run")
-    parser.add_argument("--only", choices=["clm", "mlm", "overhead"], help="only these rows")
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes: does it run at all?")
-    parser.add_argument("--markdown", action="store_true", help="print Markdown tables as well")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="OVERRIDE",
-        help="of loom, such as corpus=text corpus.path=FILE; tokens and tokenizer hold for both",
-    )  # fmt: skip
-    options = parser.parse_args(argv)
-    least = SMOKE_STEPS if options.smoke else LEAST_STEPS
-    options.steps = options.steps or least
-    options.rounds = options.rounds or (1 if options.smoke else 3)
-    if options.steps < least or options.rounds < 1 or options.threads < 1:
-        parser.error(f"give at least {least} steps, 1 round and 1 thread")
-    return options
-
-
-def main(argv: list[str] | None = None) -> None:
+def main() -> None:
     """Measure and print."""
-    options = parse(argv)
-    rows = [row for row in ROWS if options.only in (None, row.group)]
-    found = measure(rows, options)
-    tables = [
-        ("Runs: median (least..largest) over the rounds", RUN_COLUMNS, run_lines(found)),
-        ("Ratios: first / second, within a round", PAIR_COLUMNS, pair_lines(found)),
-    ]
-    console = Console(width=None if Console().is_terminal else 140)
-    for table in tables:
-        console.print(rich_table(*table))
-    if options.markdown:
-        print("\n" + "\n\n".join(markdown_table(*table[1:]) for table in tables))
+    options = parser().parse_args()
+    if options.steps <= SKIPPED or options.rounds < 1 or options.threads < 1:
+        parser().error(f"give --steps above {SKIPPED}, and --rounds and --threads of at least 1")
+    console = Console(width=None if Console().is_terminal else 130)
+    with tempfile.TemporaryDirectory(prefix="loom-speed-") as work:
+        setting = setting_of(options, Path(work))
+        spec = {"mode": "prepare", "overrides": setting.overrides, "work": work}
+        report = start(spec, setting.threads)
+        versions = report["versions"]
+        print(
+            f"{report['machine']['processor']}, {setting.threads} threads, "
+            f"torch {versions['torch']}, Transformers {versions['transformers']}; {setting.batch} "
+            f"rows of {setting.length} tokens a step, {report['token_count']:,} tokens of text, "
+            f"rounds: {setting.rounds}",
+            flush=True,
+        )
+        prepared = {key: report[key] for key in ("tokens", "tokenizer")}
+        for part in [options.only] if options.only else PART_TITLES:
+            show(part, measure(part, setting, prepared), setting, options.markdown, console)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Progress: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import logging
 import os
 import pty
-import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 
 
 class Terminal:
-    """A pseudo-terminal in place of standard error, and what was written to it."""
+    """A pseudo-terminal to put in place of standard error, and what was written to it."""
 
     def __init__(self) -> None:
         self.master, slave = pty.openpty()
@@ -52,7 +53,6 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     for name in ("NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     opened = Terminal()
-    monkeypatch.setattr(sys, "stderr", opened.file)
     yield opened
     if not opened.file.closed:
         opened.text()
@@ -89,7 +89,8 @@ def test_a_bar_on_a_terminal(
     train: Callable[..., RunFolder], terminal: Terminal, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.INFO, "loomlab")
-    train(*RUN, EVERY_STEP)
+    with contextlib.redirect_stderr(terminal.file):
+        train(*RUN, EVERY_STEP)
     assert not lines(caplog), "the bar says it all"
     text = terminal.text()
     assert "training" in text
@@ -99,11 +100,11 @@ def test_a_bar_on_a_terminal(
 
 
 def test_the_bar_is_closed_when_training_fails(
-    train: Callable[..., RunFolder], terminal: Terminal, tmp_path
+    train: Callable[..., RunFolder], terminal: Terminal, tmp_path: Path
 ):
     blocked = tmp_path / "run" / "metrics.csv"
     blocked.mkdir(parents=True)  # the first row cannot be written
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(IsADirectoryError), contextlib.redirect_stderr(terminal.file):
         train(*RUN)
     text = terminal.text()
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)

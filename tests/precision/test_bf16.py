@@ -12,7 +12,7 @@ from loomlab.run.metrics_file import read_metrics
 
 RUN = [
     *("model.layers=2", "model.width=32", "model.heads=2", "budget.steps=20"),
-    *("optimizer.lr=0.01", "callbacks=[checkpoint]", "trainer.val_every_n_steps=10"),
+    *("optimizer.lr=0.003", "callbacks=[checkpoint]", "trainer.val_every_n_steps=10"),
 ]
 KINDS = {"clm": ["objective=clm"], "mlm": ["objective=mlm", "model=bert"]}
 

@@ -7,6 +7,7 @@ import torch
 
 from loomlab.run.folder import RunFolder
 from loomlab.runtime.plain import Plain
+from loomlab.runtime.tuned import Tuned
 
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 
@@ -29,3 +30,11 @@ def test_it_undoes_the_matrix_product_of_the_job_before():
     torch.set_float32_matmul_precision("medium")
     assert Plain().apply()["matmul"] == "highest"
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_kept_memory_is_not_called_default():
+    """malloc cannot be set back, so what an earlier job has set is said."""
+    before = Tuned(allocator="default", matmul="highest").apply()["allocator"]
+    assert Plain().apply()["allocator"] == before
+    kept = Tuned(allocator="keep", matmul="highest").apply()["allocator"]
+    assert Plain().apply()["allocator"] == kept

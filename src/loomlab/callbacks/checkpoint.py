@@ -1,70 +1,132 @@
-"""Checkpoints: the last state, to resume from, and the best one, to keep."""
+"""Checkpoints: the last state, to resume from exactly, and the best one, to keep."""
 
 from __future__ import annotations
 
+import logging
 import math
+import random
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 
-LAST = "last.ckpt"
-BEST = "best.ckpt"
+from loomlab.callbacks.store import BEST, LAST, CheckpointStore
+
+log = logging.getLogger("loomlab")
 
 
 class Checkpoint(pl.Callback):
     """Save the last state every N steps and at the end, and the best by a held-out metric."""
+
+    runs_last = True  # so that what other callbacks did at a step is in its checkpoint
 
     def __init__(
         self,
         every_n_train_steps: Annotated[int, "[1, inf)"] | None = None,
         keep_best: bool = True,
         monitor: str = "val/bits_per_byte",
+        mode: Literal["min", "max"] = "min",
     ) -> None:
-        """Lower `monitor` is better; `every_n_train_steps` of None saves at each validation."""
+        """`every_n_train_steps` of None saves before and after each validation."""
         self.every_n_train_steps = every_n_train_steps
         self.keep_best = keep_best
         self.monitor = monitor
+        self.sign = 1.0 if mode == "min" else -1.0
         self.best = math.inf
         self.best_step = 0
+        self.saved_step = -1
+        self._random_state: dict[str, Any] | None = None
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Continue the random numbers of the run before, if there was one."""
+        if self._random_state is not None:
+            set_random_state(self._random_state)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
         """Save the last state when its turn has come."""
         every = self.every_n_train_steps
-        if every and trainer.global_step % every == 0 and _just_stepped(trainer):
-            save(trainer, LAST)
+        if every and trainer.global_step % every == 0 and just_stepped(trainer):
+            self._save_last(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the last state before a validation, which may take long."""
+        if self.saved_step != trainer.global_step:
+            self._save_last(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the best state when the metric has improved."""
+        """Save the best state when the metric has improved, and the last one."""
         value = trainer.callback_metrics.get(self.monitor)
-        if value is not None and self.keep_best and float(value) < self.best:
-            self.best, self.best_step = float(value), trainer.global_step
+        if value is not None and self.keep_best and self.sign * float(value) < self.best:
+            self.best, self.best_step = self.sign * float(value), trainer.global_step
             save(trainer, BEST)
         if self.every_n_train_steps is None:
-            save(trainer, LAST)
+            self._save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the state that training ended in."""
+        self._save_last(trainer)
+
+    def _save_last(self, trainer: pl.Trainer) -> None:
         save(trainer, LAST)
+        self.saved_step = trainer.global_step
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far, so that a resumed run does not forget it."""
-        return {"best": self.best, "best_step": self.best_step}
+        """The best value so far and the random state, so that a resumed run forgets neither."""
+        return {"best": self.best, "best_step": self.best_step, "random": random_state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best value of the run before."""
+        """Take up what the run before knew."""
         self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self._random_state = state_dict["random"]
 
 
-def _just_stepped(trainer: pl.Trainer) -> bool:
+def just_stepped(trainer: pl.Trainer) -> bool:
     """Whether this micro-batch closed an optimizer step."""
     return (trainer.fit_loop.batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
 
+def random_state() -> dict[str, Any]:
+    """The state of every generator, in types that load with `weights_only=True`."""
+    mersenne: Any = np.random.get_state(legacy=False)
+    key = mersenne["state"]["key"]
+    version, numbers, gauss = random.getstate()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "numpy": {**mersenne, "state": {"key": key.tolist(), "pos": mersenne["state"]["pos"]}},
+        "python": [version, list(numbers), gauss],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put every generator back to where it was."""
+    torch.set_rng_state(state["torch"])
+    mersenne = state["numpy"]
+    key = np.array(mersenne["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**mersenne, "state": {**mersenne["state"], "key": key}})
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
 def save(trainer: pl.Trainer, name: str) -> None:
-    """Save a checkpoint under its final name only once it is complete; called on every rank."""
-    folder = Path(trainer.default_root_dir) / "checkpoints"
-    final, partial = folder / name, folder / f".{name}.partial"
-    trainer.save_checkpoint(partial, weights_only=False)
+    """Save a checkpoint that takes its name only when it is whole; called on every rank.
+
+    A state with weights that are not finite is not saved: it would be worth nothing.
+    """
+    if not all(bool(p.isfinite().all()) for p in trainer.lightning_module.parameters()):
+        log.warning("step %d: weights are not finite, no checkpoint", trainer.global_step)
+        return
+    store = CheckpointStore(Path(trainer.default_root_dir) / "checkpoints")
+    for logger in trainer.loggers:
+        logger.save()
+    trainer.save_checkpoint(store.partial(name), weights_only=False)
     if trainer.is_global_zero:
-        partial.replace(final)
+        store.commit(name, trainer.global_step)

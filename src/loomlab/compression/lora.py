@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils.error import NoMatchingPeftModuleError
 from torch import nn
 
 from loomlab.compression.base import Compression
+from loomlab.errors import InputError
 
 
 class LoRA(Compression):
@@ -37,10 +39,20 @@ class LoRA(Compression):
         self._wrapped: PeftModel | None = None
 
     def transform(self, model: nn.Module) -> nn.Module:
-        """Put adapters beside the linear layers; the model keeps its class."""
-        self._wrapped = cast(
-            PeftModel, get_peft_model(cast(Any, model), LoraConfig(**self.settings))
-        )
+        """Put adapters beside the linear layers; the model keeps its class.
+
+        Raises:
+            InputError: no layer has one of the names in `targets`.
+        """
+        linear = {n.rpartition(".")[2] for n, m in model.named_modules() if hasattr(m, "weight")}
+        try:
+            wrapped = get_peft_model(cast(Any, model), LoraConfig(**self.settings))
+        except NoMatchingPeftModuleError as error:
+            raise InputError(
+                f"compression.lora.targets={self.settings['target_modules']}: this model has no "
+                f"such layers; it has {', '.join(sorted(linear))}"
+            ) from error
+        self._wrapped = cast(PeftModel, wrapped)
         trainable, total = self._wrapped.get_nb_trainable_parameters()
         self._figures = {"trainable_parameters": float(trainable), "parameters": float(total)}
         return cast(nn.Module, self._wrapped.base_model.model)

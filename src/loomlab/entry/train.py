@@ -58,6 +58,7 @@ def _job(config: DictConfig) -> float:
     """One job, in the folder Hydra made for it."""
     from loomlab.run.folder import RunFolder
     from loomlab.run.session import execute, record_choice
+    from loomlab.run.shutdown import Stopped
 
     context = HydraConfig.get()
     folder = RunFolder(Path(context.runtime.output_dir))
@@ -71,5 +72,8 @@ def _job(config: DictConfig) -> float:
             raise  # the other jobs go on
         print(f"loom train: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+    except Stopped as stop:
+        log.info("%s; go on with `loom train resume=%s`", stop, folder.path)
+        raise SystemExit(stop.exit_code) from stop
     log.info("finished: %s = %.4f, everything is in %s", plain.metric, value, folder.path)
     return value

@@ -28,6 +28,7 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
+from loomlab.run.shutdown import Shutdown
 from loomlab.scheduler.context import ScheduleContext
 
 
@@ -165,9 +166,10 @@ def build_trainer(
     ]
     callbacks: list[pl.Callback] = [make(node)() for node in config.callbacks.values()]
     callbacks += [c for technique in parts.compression for c in technique.callbacks()]
-    callbacks.append(Meter())
+    callbacks += [Meter(), Shutdown()]
     if parts.steps is None:
         callbacks.append(StopAfterSeconds(parts.context, float(config.budget.seconds)))
+    callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))
     trainer: pl.Trainer = make(config.trainer)(
         total_steps=parts.steps,
         callbacks=callbacks,

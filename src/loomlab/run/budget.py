@@ -40,14 +40,20 @@ class StopAfterSeconds(pl.Callback):
         self.seconds = seconds
         self.spent_before = 0.0
         self.started = 0.0
+        self.last_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self.started = time.monotonic()
+        self.last_step = trainer.global_step
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Tell the schedule how time goes, and stop at the end of it."""
-        elapsed = self.spent_before + time.monotonic() - self.started
+        """Tell the schedule how time goes, and stop at the end of it; only after whole steps."""
+        if trainer.global_step == self.last_step:  # more micro-batches of this step are to come
+            return
+        self.last_step = trainer.global_step
+        # one clock for all processes: they must agree on the rate and on the last step
+        elapsed = trainer.strategy.broadcast(self.spent_before + time.monotonic() - self.started)
         self.context.step_done(trainer.global_step, elapsed)
         trainer.should_stop = trainer.should_stop or elapsed >= self.seconds
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from loomlab.errors import InputError
 
 WEIGHTS = "model.safetensors"
+MENTIONED = 4  # keys that a refusal names
 
 
 def load_initial_weights(model: nn.Module, source: Path) -> None:
     """Load the weights of RUN_DIR/model, or of a folder in Transformers layout.
 
     Raises:
-        InputError: no weights there, or weights of another shape (the differing keys are named).
+        InputError: no weights there, or weights of another model (the differing keys are named).
     """
     candidates = [source / "model" / WEIGHTS, source / WEIGHTS, source]
     path = next((p for p in candidates if p.is_file()), None)
@@ -24,17 +26,35 @@ def load_initial_weights(model: nn.Module, source: Path) -> None:
         raise InputError(
             f"init={source}: no {WEIGHTS} there; give a finished run folder or a model folder"
         )
-    found = load_file(path)
-    own = model.state_dict()
-    shared = own.keys() & found.keys()
-    wrong = sorted(k for k in shared if own[k].shape != found[k].shape)
-    missing = sorted(own.keys() - found.keys() - _tied(model))
-    if wrong or missing:
-        named = ", ".join(
-            [*(f"{k} has another shape" for k in wrong), *(f"{k} is missing" for k in missing)][:4]
-        )
+    found = _read(path, source)
+    complaints = _misfits(model, found)
+    if complaints:
+        named = ", ".join(complaints[:MENTIONED])
         raise InputError(f"init={source}: these weights do not fit this model: {named}")
     model.load_state_dict(found, strict=False)
+
+
+def _read(path: Path, source: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(
+            f"init={source}: {path.name} is no safetensors file; give a finished run folder or a "
+            "model folder"
+        ) from error
+
+
+def _misfits(model: nn.Module, found: dict[str, Tensor]) -> list[str]:
+    """What keeps weights from being those of a model, key by key."""
+    own = model.state_dict()
+    wrong = sorted(k for k in own.keys() & found.keys() if own[k].shape != found[k].shape)
+    missing = sorted(own.keys() - found.keys() - _tied(model))
+    surplus = sorted(found.keys() - own.keys())
+    return [
+        *(f"{k} has another shape" for k in wrong),
+        *(f"{k} is missing" for k in missing),
+        *(f"{k} is not in this model" for k in surplus),
+    ]
 
 
 def _tied(model: nn.Module) -> set[str]:

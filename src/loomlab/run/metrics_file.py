@@ -25,6 +25,7 @@ class MetricsFile(Logger):
         self.columns: list[str] = list(COST_COLUMNS)
         self.rows: list[dict[str, Any]] = []
         self.pending: dict[str, Any] = {}
+        self.reopened = False
         self.best: dict[str, float] = {}
         self.started = time.monotonic()
         self.spent_before = 0.0
@@ -56,6 +57,9 @@ class MetricsFile(Logger):
         step = int(step or 0)
         if self.pending and self.pending["step"] != step:
             self.save()
+        if not self.pending and self.rows and self.rows[-1]["step"] == step:
+            self.pending = self.rows.pop()  # written early, for a checkpoint; it is not full yet
+            self.reopened = True
         if not self.pending:
             self.pending = {
                 "step": step,
@@ -73,8 +77,9 @@ class MetricsFile(Logger):
         new = [c for c in self.pending if c not in self.columns]
         self.rows.append(self.pending)
         self.columns += new
-        if new or len(self.rows) == 1:
+        if new or len(self.rows) == 1 or self.reopened:
             self._rewrite()
+            self.reopened = False
         else:
             with self.path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self.columns).writerow(self.pending)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.callbacks.checkpoint import BEST, LAST
+from loomlab.callbacks.store import BEST, CheckpointStore
 from loomlab.compose.choices import chosen
 from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
@@ -22,6 +22,7 @@ from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
 from loomlab.run.folder import RunFolder
 from loomlab.run.quiet import quiet_libraries
+from loomlab.run.shutdown import Stopped
 
 log = logging.getLogger("loomlab")
 
@@ -43,7 +44,7 @@ def execute(config: DictConfig, folder: RunFolder) -> float:
         summary |= _figures(parts, numbers) | describe_environment()
         summary |= {"status": "finished", "seconds": round(time.monotonic() - started, 3)}
         code = 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         summary["status"] = "interrupted"
         raise
     except BaseException as error:
@@ -61,20 +62,12 @@ def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, A
 
     precision = make(config.precision)()
     trainer = build_trainer(config, parts, folder, precision)
-    resume = folder.checkpoints / LAST if config.resume else None
-    if resume is not None and not resume.is_file():
-        raise InputError(f"resume={config.resume}: there is no checkpoints/{LAST} to go on from")
-    if resume is not None:
-        parts.metrics.continue_from(
-            int(torch.load(resume, map_location="cpu", weights_only=True)["global_step"])
-        )
+    resume = _take_up(config, parts, folder)
     parts.metrics.start_clock()
     try:
-        trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume)
+        trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True)
     finally:
         leave_group()
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     trained = parts.metrics.seconds()
     last = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
     _load_best(parts, folder)
@@ -94,10 +87,31 @@ def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, A
     }
 
 
+def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | None:
+    """The checkpoint to resume from, with the metrics up to it; None for a fresh run.
+
+    Raises:
+        InputError: the run is to be resumed and has no valid checkpoint.
+    """
+    store = CheckpointStore(folder.checkpoints)
+    store.clean()
+    if not config.resume:
+        return None
+    newest = store.newest()
+    if newest is None:
+        raise InputError(
+            f"resume={config.resume}: no valid checkpoint is in {folder.checkpoints}; start it "
+            "afresh with another paths.output_dir"
+        )
+    log.info("resuming from step %d (%s)", newest.step, newest.path)
+    parts.metrics.continue_from(newest.step)
+    return newest.path
+
+
 def _load_best(parts: Assembled, folder: RunFolder) -> None:
     """Put the weights of the best checkpoint back, if there is one."""
     path = folder.checkpoints / BEST
-    if path.is_file():
+    if CheckpointStore(folder.checkpoints).step_of(BEST) is not None:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         parts.objective.load_state_dict(state)
 

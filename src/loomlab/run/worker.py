@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from loomlab.callbacks.store import CheckpointStore
 from loomlab.run.assembly import assemble, build_trainer, make
 from loomlab.run.folder import RunFolder
 
@@ -14,10 +15,10 @@ def main(run_dir: str) -> None:
     config = folder.config()
     make(config.runtime)().apply()
     parts = assemble(config, folder)
-    resume = folder.checkpoints / "last.ckpt" if config.resume else None
-    build_trainer(config, parts, folder, make(config.precision)()).fit(
-        parts.objective, datamodule=parts.corpus, ckpt_path=resume
-    )
+    newest = CheckpointStore(folder.checkpoints).newest() if config.resume else None
+    resume = newest.path if newest else None
+    trainer = build_trainer(config, parts, folder, make(config.precision)())
+    trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True)
 
 
 if __name__ == "__main__":

@@ -34,11 +34,12 @@ class Tuned(Runtime):
         self.matmul = matmul
 
     def apply(self) -> dict[str, Any]:
-        """Set the process up; returns what was done."""
-        kept = self.allocator == "keep" and keep_freed_memory()
+        """Set the process up; returns what is in force."""
+        if self.allocator == "keep" and keep_freed_memory():
+            Runtime.memory_is_kept = True
         precision = fastest_exact_matmul() if self.matmul == "auto" else self.matmul
         torch.set_float32_matmul_precision(precision)
-        return {"allocator": "keep" if kept else "default", "matmul": precision}
+        return {"allocator": self.allocator_in_force(), "matmul": precision}
 
 
 def keep_freed_memory() -> bool:

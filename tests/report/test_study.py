@@ -1,0 +1,88 @@
+"""Studies: found, read, and taken up from what is recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.report.study import find_study, run_sweeps, study_rows
+from loomlab.run.folder import RunFolder
+
+SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
+DEFINITION = """\
+sweeps:
+  first: model=gpt seed=1,2
+  second: "model=hf model.architecture_type=gpt2 '+model.config={n_layer: 1}'"
+smoke: budget.steps=1 logger=none
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """experiments/mine below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiments" / "mine"
+    path.mkdir(parents=True)
+    (path / "study.yaml").write_text(DEFINITION)
+    (path / "draw.py").write_text("def draw(rows, output, folder):\n    return len(rows)\n")
+    return path
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_study_is_found_and_read():
+    study = find_study("mine")
+    assert study.commands(smoke=False, extra=[]) == {
+        "first": ["model=gpt", "seed=1,2"],
+        "second": ["model=hf", "model.architecture_type=gpt2", "+model.config={n_layer: 1}"],
+    }
+    assert study.commands(smoke=True, extra=["seed=9"])["first"] == [
+        "model=gpt", "seed=1,2", "budget.steps=1", "logger=none", "seed=9",
+    ]  # fmt: skip
+    assert study.script().draw([1, 2], None, None) == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_packages_own_studies_are_found_too():
+    assert "ngram" in find_study("quickstart").sweeps
+
+
+def test_an_own_study_goes_before_one_of_that_name(folder: Path):
+    folder.rename(folder.with_name("quickstart"))
+    assert list(find_study("quickstart").sweeps) == ["first", "second"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_unknown_names_are_refused():
+    with pytest.raises(InputError, match="did you mean mine"):
+        find_study("mien")
+
+
+@pytest.mark.usefixtures("folder")
+def test_rows_are_those_of_its_sweeps(train: Callable[..., RunFolder], tmp_path: Path):
+    study = find_study("mine")
+    with pytest.raises(InputError, match="run `loom study mine` first"):
+        study_rows(study, tmp_path / "out")
+    train(*SMALL, folder="out/first/0")
+    train(*SMALL, folder="out/second/0")
+    train(*SMALL, folder="out/elsewhere/0")
+    rows = study_rows(study, tmp_path / "out")
+    assert {row.folder.path.parent.name for row in rows} == {"first", "second"}
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sweep_that_is_done_is_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    study = find_study("mine")
+    for name, line in (
+        ("first", "loom train -m model=gpt seed=1,2"),
+        ("second", "loom train -m model=hf model.architecture_type=gpt2 "
+                   "'+model.config={n_layer: 1}'"),
+    ):  # fmt: skip
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "command.txt").write_text(line + "\n")
+    assert run_sweeps(study.commands(smoke=False, extra=[]), tmp_path / "out", fresh=False) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("already done") == 2
+    assert "$ loom train" not in printed

@@ -1,0 +1,95 @@
+"""Runs that several tests of a file look at, and `loom train` as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from loomlab.run.folder import RunFolder
+
+ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
+SMALL = [
+    "corpus=text", f"corpus.path={ALICE}", "tokenizer=byte", "sequence_length=16",
+    "global_batch_size=4", "logger=none", "callbacks=[]", "runtime=plain",
+    "trainer.limit_val_batches=2", "trainer.log_every_n_steps=1",
+    "model.layers=1", "model.width=16", "model.heads=2",
+]  # fmt: skip
+PATIENCE = 90.0  # seconds until a process that says nothing has failed
+
+
+@pytest.fixture(scope="session")
+def small(cache_dir: Path) -> Callable[..., list[str]]:
+    """Overrides of a small experiment in a given folder; more overrides win."""
+
+    def overrides(folder: Path, *more: str) -> list[str]:
+        paths = [f"paths.cache_dir={cache_dir}", f"paths.output_dir={folder}"]
+        return [*SMALL, "budget.steps=2", *paths, *more]
+
+    return overrides
+
+
+@pytest.fixture(scope="session")
+def finish(
+    small: Callable[..., list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., RunFolder]:
+    """Train a small experiment in this process, on one thread; its run folder."""
+
+    def run(*more: str, folder: Path | None = None) -> RunFolder:
+        from loomlab.compose.composer import compose_job, composing
+        from loomlab.run.session import execute, record_choice
+
+        overrides = small(folder or tmp_path_factory.mktemp("run"), *more)
+        with composing():
+            config = record_choice(compose_job(overrides))
+        run_folder = RunFolder(config.paths.output_dir)
+        run_folder.create(config, overrides)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            execute(config, run_folder)
+        finally:
+            torch.set_num_threads(threads)
+        return run_folder
+
+    return run
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start `loom train` as a user would; what still runs at the end of the test is killed."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*overrides: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "loomlab", "train", *overrides],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def wait() -> Callable[..., None]:
+    """Wait until something is true of a running process."""
+
+    def until(process: "subprocess.Popen[str]", true: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < end, "nothing happened"
+            time.sleep(0.01)
+
+    return until

@@ -1,0 +1,106 @@
+"""Each kind of budget ends training where it says, and schedules are laid over just that."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
+from loomlab.run.budget import schedule_context, total_steps
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import read_metrics
+
+TOKENS = 64  # of one step: 4 rows of 16
+LINEAR = ["scheduler=linear", "scheduler.warmup=0", "optimizer.lr=0.01"]
+Finish = Callable[..., RunFolder]
+
+
+def budget(**given: float) -> OmegaConf:
+    return OmegaConf.create({**dict.fromkeys(BUDGETS), **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ({}, DEFAULT_STEPS),
+        ({"steps": 7}, 7),
+        ({"tokens": 640}, 10),
+        ({"tokens": 641}, 11),
+        ({"tokens": 1}, 1),
+        ({"flops": 5e6}, 5),
+        ({"flops": 5.1e6}, 6),
+        ({"seconds": 3.0}, None),
+    ],
+    ids=str,
+)
+def test_steps_a_budget_pays_for(given: dict[str, float], steps: int | None):
+    assert total_steps(budget(**given), TOKENS, 1e6) == steps
+
+
+def test_context_of_fixed_and_timed_budgets():
+    fixed = schedule_context(12, budget(steps=12), TOKENS)
+    assert (fixed.total_steps, fixed.tokens_per_step, fixed.seconds) == (12, TOKENS, None)
+    timed = schedule_context(None, budget(seconds=2.5), TOKENS)
+    assert (timed.seconds, timed.tokens_per_step) == (2.5, TOKENS)
+
+
+def rates(folder: RunFolder) -> list[float]:
+    return [row["train/lr"] for row in read_metrics(folder.metrics) if "train/lr" in row]
+
+
+def assert_ends_at(folder: RunFolder, steps: int) -> None:
+    """The run has taken so many steps, and a line fell to zero over just as many."""
+    assert folder.summary()["steps"] == steps
+    assert read_metrics(folder.metrics)[-1]["step"] == steps
+    expected = [0.01 * (1 - done / steps) for done in range(1, steps + 1)]
+    assert rates(folder) == pytest.approx(expected, abs=1e-9)
+
+
+def test_steps(finish: Finish):
+    assert_ends_at(finish(*LINEAR, "budget.steps=5"), 5)
+
+
+def test_steps_are_optimizer_steps(finish: Finish):
+    folder = finish(*LINEAR, "budget.steps=4", "trainer.accumulate_grad_batches=2")
+    assert_ends_at(folder, 4)
+    assert folder.summary()["tokens"] == 4 * TOKENS
+
+
+def test_tokens_are_rounded_up_to_whole_steps(finish: Finish):
+    folder = finish(*LINEAR, "budget.steps=null", f"budget.tokens={2 * TOKENS + 1}")
+    assert_ends_at(folder, 3)
+    assert folder.summary()["tokens"] == 3 * TOKENS
+
+
+def test_flops(finish: Finish):
+    price = read_metrics(finish("budget.steps=1").metrics)[0]["flops"]
+    folder = finish(*LINEAR, "budget.steps=null", f"budget.flops={3.5 * price}")
+    assert_ends_at(folder, 4)
+    assert folder.summary()["flops"] == 4 * price
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_seconds(finish: Finish, accumulate: int):
+    """Wall-clock ends the run; the schedule has come down by then, at no step too early."""
+    folder = finish(
+        *LINEAR, "budget.steps=null", "budget.seconds=1.5", "trainer.val_every_n_steps=100000",
+        f"trainer.accumulate_grad_batches={accumulate}",
+    )  # fmt: skip
+    summary = folder.summary()
+    assert 1.5 <= summary["training_seconds"] < 10
+    assert summary["steps"] > 3
+    rows = [row for row in read_metrics(folder.metrics) if "train/lr" in row]
+    assert rows[-1]["step"] == summary["steps"]
+    assert "val/loss" in read_metrics(folder.metrics)[-1], "validated once more at the end"
+    assert rows[-1]["train/lr"] < 0.2 * 0.01
+    early = [row["train/lr"] for row in rows[2:] if row["seconds"] < 0.3]
+    assert min(early) > 0.2 * 0.01
+
+
+def test_seconds_spent_before_a_resume_count(finish: Finish, tmp_path: Path):
+    timed = ["budget.steps=null", "budget.seconds=1", "callbacks=[checkpoint]"]
+    folder = finish(*timed, folder=tmp_path)
+    steps = folder.summary()["steps"]
+    finish(*timed, f"resume={tmp_path}", folder=tmp_path)
+    assert steps <= folder.summary()["steps"] <= steps + 1

@@ -1,0 +1,104 @@
+"""metrics.csv: one row per step, its cost beside it, whole whatever columns come later."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from loomlab.run.metrics_file import COST_COLUMNS, MetricsFile, read_metrics
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "metrics.csv"
+
+
+@pytest.fixture
+def metrics(path: Path) -> MetricsFile:
+    return MetricsFile(path, tokens_per_step=64, flops_per_step=1.5e6)
+
+
+def test_a_row_says_what_it_had_cost(metrics: MetricsFile, path: Path):
+    metrics.log_metrics({"train/loss": 2.5}, step=3)
+    metrics.finalize("success")
+    (row,) = read_metrics(path)
+    assert list(row) == [*COST_COLUMNS, "train/loss"]
+    assert (row["step"], row["tokens"], row["flops"]) == (3, 192, 4.5e6)
+    assert row["train/loss"] == 2.5
+    assert 0 <= row["seconds"] < 5
+
+
+def test_numbers_of_one_step_share_a_row(metrics: MetricsFile, path: Path):
+    for step in (1, 2):
+        metrics.log_metrics({"train/loss": 3.0 / step}, step=step)
+        metrics.log_metrics({"val/loss": 6.0 / step}, step=step)
+    metrics.save()
+    rows = read_metrics(path)
+    assert [row["step"] for row in rows] == [1, 2]
+    assert [(row["train/loss"], row["val/loss"]) for row in rows] == [(3, 6), (1.5, 3)]
+
+
+def test_what_is_logged_is_on_disk(metrics: MetricsFile, path: Path):
+    """A process that is killed loses nothing it had logged."""
+    metrics.log_metrics({"train/loss": 3.0}, step=1)
+    assert [row["train/loss"] for row in read_metrics(path)] == [3]
+    metrics.log_metrics({"val/loss": 4.0}, step=1)
+    metrics.log_metrics({"train/loss": 2.0}, step=2)
+    assert [row.get("val/loss") for row in read_metrics(path)] == [4, None]
+    assert len(read_metrics(path)) == 2
+
+
+def test_a_new_column_leaves_earlier_cells_empty(metrics: MetricsFile, path: Path):
+    metrics.log_metrics({"train/loss": 3.0}, step=1)
+    metrics.log_metrics({"train/loss": 2.0, "val/loss": 2.5}, step=2)
+    metrics.log_metrics({"train/loss": 1.0}, step=3)
+    metrics.save()
+    assert ["val/loss" in row for row in read_metrics(path)] == [False, True, False]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "step,tokens,flops,seconds,train/loss,val/loss"
+    assert {line.count(",") for line in lines} == {5}
+    assert [p.name for p in path.parent.iterdir()] == ["metrics.csv"]
+
+
+def test_last_is_the_newest_value_of_each_column(metrics: MetricsFile):
+    metrics.log_metrics({"train/loss": 3.0, "val/loss": 4.0}, step=1)
+    metrics.log_metrics({"train/loss": 2.0}, step=2)
+    last = metrics.last()
+    assert (last["step"], last["train/loss"], last["val/loss"]) == (2, 2.0, 4.0)
+
+
+def test_numbers_come_back_as_they_were(metrics: MetricsFile, path: Path):
+    given = {"a": 0.1 + 0.2, "b": math.inf, "c": 1e-300, "d": 7.0}
+    metrics.log_metrics(given, step=1)
+    metrics.save()
+    (row,) = read_metrics(path)
+    assert {key: row[key] for key in given} == given
+    metrics.log_metrics({"a": math.nan}, step=2)
+    metrics.save()
+    assert math.isnan(read_metrics(path)[1]["a"])
+
+
+def test_continue_drops_what_the_checkpoint_does_not_know(metrics: MetricsFile, path: Path):
+    for step in range(1, 6):
+        metrics.log_metrics({"train/loss": 1.0 / step}, step=step)
+    metrics.save()
+    spent = read_metrics(path)[2]["seconds"]
+    later = MetricsFile(path, tokens_per_step=64, flops_per_step=1.5e6)
+    later.continue_from(3)
+    later.start_clock()
+    assert [row["step"] for row in read_metrics(path)] == [1, 2, 3]
+    assert later.seconds() >= spent
+    later.log_metrics({"train/loss": 9.0, "val/loss": 1.0}, step=4)
+    later.save()
+    rows = read_metrics(path)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert rows[-1]["seconds"] >= spent
+    assert rows[0]["train/loss"] == 1
+
+
+def test_continue_without_a_file_starts_one(metrics: MetricsFile, path: Path):
+    metrics.continue_from(3)
+    assert not path.exists()
+    metrics.log_metrics({"train/loss": 1.0}, step=4)
+    metrics.save()
+    assert [row["step"] for row in read_metrics(path)] == [4]

@@ -1,0 +1,95 @@
+"""The README shows what is there, and what it tells to type works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from loomlab.compose.gate import check
+from loomlab.entry import options
+from loomlab.model.hf import HFModel
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPTION = ROOT / "experiments" / "own_option"
+SHOWN = {
+    "focal.py": OPTION / "focal.py",
+    "focal.yaml": OPTION / "conf" / "objective" / "focal.yaml",
+}
+CHECKED = ("train", "validate", "options")
+
+
+def between(name: str) -> str:
+    """What stands between the markers of a block, without its fence."""
+    found = re.findall(rf"<!-- {re.escape(name)}: begin -->\n(.*?)<!-- {re.escape(name)}: end -->",
+                       README, flags=re.DOTALL)  # fmt: skip
+    assert len(found) == 1, f"one block called {name}"
+    lines = found[0].strip().splitlines()
+    if lines and lines[0].startswith("```"):
+        assert lines[-1] == "```"
+        lines = lines[1:-1]
+    return "\n".join(lines).strip()
+
+
+def recipe_commands() -> list[str]:
+    """Every `loom ...` command of the table of recipes."""
+    table = README.partition("## Recipes")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    return [c for row in rows for c in re.findall(r"`(loom [^`]*)`", row)]
+
+
+COMMANDS = [c for c in recipe_commands() if c.split()[1] in CHECKED]
+
+
+@pytest.fixture
+def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the paths of the README stand for, as real things."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "one.txt").write_text("a text\n")
+    tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}
+    HFModel(
+        architecture_type="gpt2", config=tiny, vocab_size=50, context_length=24
+    ).build("causal_lm").save_pretrained(tmp_path / "checkpoint")
+    return {
+        "my/folder": str(tmp_path / "texts"),
+        "my/checkpoint": str(tmp_path / "checkpoint"),
+        "RUN_DIR": str(tmp_path / "run"),
+    }
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_files_are_shown_as_they_are(name: str):
+    assert between(name) == SHOWN[name].read_text(encoding="utf-8").strip()
+
+
+def test_the_matrix_is_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOOM_CONF", raising=False)
+    assert options.run(["--matrix"]) == 0
+    assert between("matrix") == capsys.readouterr().out.strip()
+
+
+def test_recipes_are_found():
+    verbs = {command.split()[1] for command in recipe_commands()}
+    assert verbs >= {"train", "validate", "options", "evaluate", "generate", "fill"}
+    assert len(COMMANDS) >= 12
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_recipe_is_accepted(
+    command: str, placed: dict[str, str], capsys: pytest.CaptureFixture[str]
+):
+    for stated, real in placed.items():
+        command = command.replace(stated, real)
+    _, verb, *arguments = shlex.split(command)
+    if verb == "options":
+        assert options.run(arguments) == 0
+        assert capsys.readouterr().out.strip()
+        return
+    overrides = [a for a in arguments if a != "-m"]
+    checked = check(overrides, multirun="-m" in arguments)
+    assert not checked.problems, checked.message()

@@ -1,0 +1,109 @@
+"""Lightning's trainer as a run uses it: its few own settings, and any other behind a `+`."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from loomlab.compose.gate import check
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import read_metrics
+from loomlab.trainer.default import VALIDATION_INTERVAL_IF_TIMED, Trainer
+
+Train = Callable[..., RunFolder]
+SMALL = ["model.layers=1", "model.width=16", "model.heads=2", "runtime=plain"]
+SGD = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "scheduler=constant"]
+ONE = [*SGD, "scheduler.warmup=0", "optimizer.weight_decay=0", "budget.steps=1"]
+
+
+def trainer(total_steps: int | None = 10, **settings: object) -> Trainer:
+    return Trainer(total_steps=total_steps, logger=False, accelerator="cpu", **settings)
+
+
+def step_length(train: Train, clip: float | None) -> float:
+    """How far one step of SGD at rate 1 goes: the norm of the gradient after clipping."""
+    name = f"clip-{clip}"
+    still = train(*SMALL, *ONE, "optimizer.lr=0", folder=f"{name}-still")
+    value = "null" if clip is None else clip
+    moved = train(*SMALL, *ONE, f"trainer.gradient_clip_val={value}", folder=name)
+    before, after = (load_file(f.model / "model.safetensors") for f in (still, moved))
+    return float(torch.cat([(after[k] - before[k]).flatten() for k in before]).norm())
+
+
+def test_gradient_is_clipped_by_its_norm(train: Train):
+    free = step_length(train, None)
+    assert free > 0.1
+    assert step_length(train, 0.05) == pytest.approx(0.05, rel=1e-3)
+    assert step_length(train, 100 * free) == pytest.approx(free, rel=1e-5)
+
+
+def test_clipping_is_on_by_default():
+    assert trainer().gradient_clip_val == 1.0
+
+
+@pytest.mark.parametrize(
+    ("total", "given", "accumulate", "interval"),
+    [(10, None, 1, 2), (3, None, 1, 1), (10, 3, 1, 3), (10, 3, 4, 12), (1000, None, 2, 400)],
+)
+def test_validation_interval_counts_optimizer_steps(
+    total: int, given: int | None, accumulate: int, interval: int
+):
+    made = trainer(total, val_every_n_steps=given, accumulate_grad_batches=accumulate)
+    assert made.val_check_interval == interval
+    assert made.max_steps == total
+
+
+def test_timed_run_has_no_last_step():
+    made = trainer(None)
+    assert (made.max_steps, made.max_epochs) == (-1, -1)
+    assert made.val_check_interval == VALIDATION_INTERVAL_IF_TIMED
+
+
+def test_accumulation_takes_whole_steps(train: Train):
+    folder = train(*SMALL, "trainer.accumulate_grad_batches=4", "budget.steps=3")
+    rows = read_metrics(folder.metrics)
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    assert [row["tokens"] for row in rows] == [64, 128, 192]
+    assert folder.summary()["steps"] == 3
+
+
+def test_log_every_n_steps(train: Train):
+    folder = train(
+        *SMALL, "trainer.log_every_n_steps=2", "trainer.val_every_n_steps=5", "budget.steps=5"
+    )
+    rows = read_metrics(folder.metrics)
+    assert [row["step"] for row in rows if "train/loss" in row] == [2, 4]
+    assert [row["step"] for row in rows if "val/loss" in row] == [5]
+
+
+def test_no_validation_at_all_still_ends_in_numbers(train: Train):
+    folder = train(*SMALL, "trainer.limit_val_batches=1", "trainer.val_every_n_steps=100")
+    assert folder.summary()["final"] == folder.summary()["best"]
+    assert folder.summary()["best"]["val/loss"] > 0
+
+
+def test_settings_of_lightning_reach_it(train: Train):
+    """Epochs of two batches: the run ends with them, not with its budget."""
+    more = ["+trainer.limit_train_batches=2", "+trainer.detect_anomaly=true", "budget.steps=5"]
+    assert train(*SMALL, *more).summary()["steps"] == 5
+    assert trainer(limit_train_batches=2).limit_train_batches == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+trainer.limit_train_batch=2", "did you mean limit_train_batches?"),
+        ("+trainer.no_such_thing=1", "Trainer has no setting 'no_such_thing'"),
+        ("+trainer.total_steps=3", "given at run time and cannot be configured"),
+        ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches"),
+        ("trainer.log_every_n_steps=0", "trainer.log_every_n_steps"),
+        ("+trainer.max_epochs=3", "trainer.max_epochs"),
+        ("+trainer.callbacks=[]", "trainer.callbacks"),
+    ],
+)
+def test_gate_refuses(override: str, words: str, tiny: Callable[..., list[str]]):
+    checked = check(tiny(*SMALL, override), multirun=False)
+    assert checked.problems
+    assert words in checked.message()
