@@ -46,16 +46,17 @@ COMMANDS = [c for c in recipe_commands() if c.split()[1] in CHECKED]
 def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the paths of the README stand for, as real things."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "texts").mkdir()
+    for folder in ("texts", "run"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "texts" / "one.txt").write_text("a text\n")
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}
-    HFModel(
-        architecture_type="gpt2", config=tiny, vocab_size=50, context_length=24
-    ).build("causal_lm").save_pretrained(tmp_path / "checkpoint")
+    HFModel(architecture_type="gpt2", config=tiny, vocab_size=50, context_length=24).build(
+        "causal_lm"
+    ).save_pretrained(tmp_path / "checkpoint")
     return {
         "my/folder": str(tmp_path / "texts"),
         "my/checkpoint": str(tmp_path / "checkpoint"),
-        "RUN_DIR": str(tmp_path / "run"),
+        "outputs/2026-01-31/12-00-00-gpt-clm": str(tmp_path / "run"),
     }
 
 

@@ -87,7 +87,9 @@ class Watch(pl.Callback):
 
 def test_every_n_train_steps_counts_optimizer_steps(tiny: Callable[..., list[str]]):
     every = ["callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=2"]
-    accumulated = ["trainer.accumulate_grad_batches=2", "budget.steps=5"]
+    accumulated = [
+        "trainer.accumulate_grad_batches=2", "budget.steps=5", "trainer.val_every_n_steps=5",
+    ]  # fmt: skip
     with composing():
         config = record_choice(compose_job(tiny(*MODEL, *every, *accumulated)))
     folder = RunFolder(config.paths.output_dir)

@@ -125,7 +125,9 @@ def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_p
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_the_run(start: Start, tiny: Callable[..., list[str]], tmp_path: Path):
+def test_a_killed_worker_ends_the_run(
+    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
+):
     folder = RunFolder(tmp_path / "run")
     process = start(*tiny(*SMALL, *PAIR, "budget.steps=1000000"))
     wait_until(lambda: folder.metrics.is_file() and len(read_metrics(folder.metrics)) > 2)
@@ -138,7 +140,9 @@ def test_a_killed_worker_ends_the_run(start: Start, tiny: Callable[..., list[str
 
 
 @pytest.mark.slow
-def test_ctrl_c_reaches_every_process(start: Start, tiny: Callable[..., list[str]], tmp_path: Path):
+def test_ctrl_c_reaches_every_process(
+    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
+):
     folder = RunFolder(tmp_path / "run")
     process = start(*tiny(*SMALL, *PAIR, "budget.steps=1000000"))
     wait_until(lambda: folder.metrics.is_file() and len(read_metrics(folder.metrics)) > 2)

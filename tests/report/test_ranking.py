@@ -81,7 +81,9 @@ def test_differing_axes_and_cells(train: Train, tmp_path: Path):
     summary = rows["gpt"].summary
     assert found["gpt"]["params"] == f"{summary['parameters']:,}"
     assert found["gpt"]["tokens"] == "128"
-    assert float(found["gpt"]["bits/byte"]) == float(f"{rows['gpt'].best['val/bits_per_byte']:.4g}")
+    assert float(found["gpt"]["bits/byte"]) == float(
+        f"{rows['gpt'].best['val/bits_per_byte']:.4g}"
+    )
 
 
 def test_tables_for_readme_and_screen(train: Train, tmp_path: Path):

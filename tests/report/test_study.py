@@ -71,9 +71,7 @@ def test_rows_are_those_of_its_sweeps(train: Callable[..., RunFolder], tmp_path:
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_sweep_that_is_done_is_not_run_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_sweep_that_is_done_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     study = find_study("mine")
     for name, line in (
         ("first", "loom train -m model=gpt seed=1,2"),

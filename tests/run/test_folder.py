@@ -34,7 +34,9 @@ def test_files_of_a_finished_run(run: RunFolder):
         *("config.yaml", "overrides.txt", "metrics.csv", "summary.json", "checkpoints"),
         *("samples.txt", "model"),
     }
-    assert {p.name for p in run.checkpoints.iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert {p.name for p in run.checkpoints.iterdir()} == {
+        *("last.ckpt", "previous.ckpt", "best.ckpt", "manifest.json"),
+    }
     model = {p.name for p in run.model.iterdir()}
     assert model >= {"config.json", "model.safetensors", "tokenizer.json"}
     assert stat.S_IMODE(run.path.stat().st_mode) == 0o700

@@ -38,14 +38,18 @@ def test_numbers_of_one_step_share_a_row(metrics: MetricsFile, path: Path):
     assert [(row["train/loss"], row["val/loss"]) for row in rows] == [(3, 6), (1.5, 3)]
 
 
-def test_what_is_logged_is_on_disk(metrics: MetricsFile, path: Path):
-    """A process that is killed loses nothing it had logged."""
-    metrics.log_metrics({"train/loss": 3.0}, step=1)
-    assert [row["train/loss"] for row in read_metrics(path)] == [3]
-    metrics.log_metrics({"val/loss": 4.0}, step=1)
-    metrics.log_metrics({"train/loss": 2.0}, step=2)
-    assert [row.get("val/loss") for row in read_metrics(path)] == [4, None]
-    assert len(read_metrics(path)) == 2
+def test_a_row_saved_early_is_completed_later(metrics: MetricsFile, path: Path):
+    """A checkpoint has the row of its step written before the validation of that step."""
+    for step in (1, 2):
+        metrics.log_metrics({"train/loss": 3.0 * step}, step=step)
+        metrics.save()
+        assert read_metrics(path)[-1]["train/loss"] == 3 * step
+        metrics.log_metrics({"val/loss": 4.0 * step}, step=step)
+        metrics.save()
+    rows = read_metrics(path)
+    assert [(r["step"], r["train/loss"], r["val/loss"]) for r in rows] == [(1, 3, 4), (2, 6, 8)]
+    metrics.finalize("success")
+    assert read_metrics(path) == rows
 
 
 def test_a_new_column_leaves_earlier_cells_empty(metrics: MetricsFile, path: Path):

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from loomlab.compose.axes import AXES
 from loomlab.errors import InputError
+
+# Beside the outcome axes, these shared settings decide the result.
+SHARED = ("seed", "sequence_length", "global_batch_size", "init")
 
 
 def with_recorded_overrides(overrides: list[str]) -> list[str]:
@@ -27,3 +35,42 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
         o for o in folder.overrides() if not o.startswith(("resume=", "paths.output_dir="))
     ]
     return [*recorded, *overrides, f"paths.output_dir='{folder.path}'"]
+
+
+def refuse_changes(config: DictConfig) -> None:
+    """Refuse to resume a run with another outcome axis: it would be neither run.
+
+    Raises:
+        InputError: naming what differs between the recorded config and this one.
+    """
+    if not config.resume:
+        return
+    from loomlab.run.folder import RunFolder
+
+    recorded = RunFolder(str(config.resume)).config()
+    outcome = [a.name for a in AXES if a.kind == "outcome"]
+    changes = [
+        f"{path}: {before} -> {now}"
+        for axis in [*outcome, *SHARED]
+        for path, before, now in _differences(axis, recorded.get(axis), config.get(axis))
+    ]
+    if changes:
+        raise InputError(
+            f"resume={config.resume}: a resumed run keeps its outcome axes, but "
+            f"{'; '.join(changes)}. Start a new run (init={config.resume} takes its weights)"
+        )
+
+
+def _differences(path: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    """(path, recorded value, new value) of every leaf that differs."""
+    before, now = _plain(before), _plain(now)
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [(path, before, now)]
+    found = []
+    for key in dict.fromkeys([*before, *now]):
+        found += _differences(f"{path}.{key}", before.get(key), now.get(key))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

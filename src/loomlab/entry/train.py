@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.gate import check
 from loomlab.compose.search import all_conf_dirs, package_conf
-from loomlab.entry.resume import with_recorded_overrides
+from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
 
 log = logging.getLogger("loomlab")
@@ -47,6 +47,8 @@ def run(argv: list[str]) -> int:
         checked = check(recorded, arguments.multirun, argv)
         if checked.problems:
             raise InputError(checked.message())
+        for config in checked.configs:
+            refuse_changes(config)
     prepare(argv)
     sys.argv = ["loom train", *argv]
     conf = str(package_conf())

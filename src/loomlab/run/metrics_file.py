@@ -64,7 +64,7 @@ class MetricsFile(Logger):
             self.pending = {
                 "step": step,
                 "tokens": step * self.tokens_per_step,
-                "flops": step * self.flops_per_step,
+                "flops": round(step * self.flops_per_step),
                 "seconds": round(self.seconds(), 3),
             }
         self.pending.update({k: float(v) for k, v in metrics.items()})

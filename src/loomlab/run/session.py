@@ -17,6 +17,7 @@ from loomlab.compose.choices import chosen
 from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
+from loomlab.precision.base import Precision
 from loomlab.run.assembly import Assembled, assemble, build_trainer, make
 from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
@@ -35,12 +36,19 @@ def execute(config: DictConfig, folder: RunFolder) -> float:
     quiet_libraries()
     started = time.monotonic()
     summary: dict[str, Any] = {"status": "running", "choice": chosen(config)}
+    if config.resume:
+        _keep_measured_choices(config, folder.summary())
     folder.write_summary(summary)
     code = 1
     try:
         summary["runtime"] = make(config.runtime)().apply()
+        precision = make(config.precision)()
+        summary["precision"] = precision.lightning
+        folder.write_summary(summary)
         parts = assemble(config, folder)
-        numbers = _count(config, parts) if parts.counted else _fit(config, parts, folder)
+        numbers = (
+            _count(config, parts) if parts.counted else _fit(config, parts, folder, precision)
+        )
         summary |= _figures(parts, numbers) | describe_environment()
         summary |= {"status": "finished", "seconds": round(time.monotonic() - started, 3)}
         code = 0
@@ -56,11 +64,21 @@ def execute(config: DictConfig, folder: RunFolder) -> float:
     return float(summary["best"].get(config.metric, math.inf))
 
 
-def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, Any]:
+def _keep_measured_choices(config: DictConfig, before: dict[str, Any]) -> None:
+    """A resumed run keeps what the first part measured to be fastest, or it would not be exact."""
+    runtime = before.get("runtime", {})
+    OmegaConf.set_struct(config, False)
+    config.runtime.update({k: v for k, v in runtime.items() if k in config.runtime})
+    if "precision" in before and "faster_by" in config.precision:
+        config.precision.measured = before["precision"] == "bf16-mixed"
+
+
+def _fit(
+    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
+) -> dict[str, Any]:
     """Train by gradient, go back to the best weights, finish the model and save it."""
     from loomlab.parallelism.ddp import leave_group
 
-    precision = make(config.precision)()
     trainer = build_trainer(config, parts, folder, precision)
     resume = _take_up(config, parts, folder)
     parts.metrics.start_clock()
@@ -82,7 +100,6 @@ def _fit(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, A
         "final": last or best,
         "best": best,
         "steps": trainer.global_step,
-        "precision": precision.lightning,
         "training_seconds": round(trained, 3),
     }
 
