@@ -157,10 +157,11 @@ class Measured:
 
     def cores(self) -> float:
         """Processor seconds per second while steps were timed."""
-        return median(
-            sum(r["processor_seconds"][SKIPPED - 1 :]) / sum(r["step_seconds"][SKIPPED - 1 :])
-            for r in self.reports
+        used, passed = (
+            [sum(r[key][SKIPPED - 1 :]) for r in self.reports]
+            for key in ("processor_seconds", "step_seconds")
         )
+        return median(paired(used, passed))
 
     def middle(self, key: str) -> float:
         """Median of one figure of the reports."""
@@ -174,10 +175,8 @@ def paired(ours: list[float], base: list[float]) -> list[float]:
 
 def spread(values: list[float], form: str) -> str:
     """Median and, of several, the smallest and the largest."""
-    text = format(median(values), form)
-    if len(values) == 1:
-        return text
-    return f"{text} ({format(min(values), form)}..{format(max(values), form)})"
+    middle, low, high = (format(f(values), form) for f in (median, min, max))
+    return middle if len(values) == 1 else f"{middle} ({low}..{high})"
 
 
 def start(spec: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -192,8 +191,7 @@ def start(spec: dict[str, Any], threads: int) -> dict[str, Any]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command[:2])} {spec['mode']} failed:\n{done.stderr[-4000:]}")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return report
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def measure(part: str, setting: Setting, prepared: dict[str, Any]) -> list[Measured]:
@@ -208,16 +206,11 @@ def measure(part: str, setting: Setting, prepared: dict[str, Any]) -> list[Measu
     return results
 
 
-HEADS = ["program", "computes in", "tokens/s", "x peer", "peak MB", "x peer", "first step s"]
-
-
 def cells(result: Measured, base: Measured) -> list[str]:
     """One row of a table: median (smallest..largest of the rounds)."""
     speed = paired(result.speeds(), base.speeds())
-    if result.program.part == "overhead":
-        ratio = spread([100 * (1 / s - 1) for s in speed], "+.1f") + " %"
-    else:
-        ratio = spread(speed, ".2f")
+    lost = spread([100 * (1 / s - 1) for s in speed], "+.1f") + " %"
+    ratio = lost if result.program.part == "overhead" else spread(speed, ".2f")
     own = result is base
     return [
         result.program.name,
@@ -244,28 +237,25 @@ def remarks(results: list[Measured], bases: dict[str, Measured], threads: int) -
             + f", {result.cores():.2f} cores"
         )
     if min(r.cores() for r in results) < BUSY * threads:
-        lines.append(
-            f"Some programs got less than {BUSY:.0%} of {threads} threads: measure on a quiet machine."
-        )
+        share = f"{BUSY:.0%} of {threads} threads"
+        lines.append(f"Some programs got less than {share}: measure on a quiet machine.")
     return lines
 
 
-def show(
-    part: str, results: list[Measured], setting: Setting, markdown: bool, console: Console
-) -> None:
+def show(part: str, results: list[Measured], threads: int, markdown: bool) -> None:
     """Print the table of a part, and what it rests on."""
+    console = Console(width=None if Console().is_terminal else 130)
     bases = {r.program.name: r for r in results}
-    rows = [cells(r, bases[r.program.base]) for r in results]
-    heads = list(HEADS)
-    if part == "overhead":
-        heads[3], heads[5] = "overhead", "x bare"
+    rows = [cells(result, bases[result.program.base]) for result in results]
+    ratios = ("overhead", "x bare") if part == "overhead" else ("x peer", "x peer")
+    heads = ["program", "computes in", "tokens/s", ratios[0], "peak MB", ratios[1], "first step s"]
     table = Table(title=PART_TITLES[part])
     for head in heads:
         table.add_column(head, justify="left" if head in heads[:2] else "right")
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    lines = [f"- {line}" for line in remarks(results, bases, setting.threads)]
+    lines = [f"- {line}" for line in remarks(results, bases, threads)]
     if markdown:
         body = [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]
         lines = ["", f"{PART_TITLES[part]}:", "", *body, "", *lines, ""]
@@ -289,7 +279,6 @@ def main() -> None:
     options = parser().parse_args()
     if options.steps <= SKIPPED or options.rounds < 1 or options.threads < 1:
         parser().error(f"give --steps above {SKIPPED}, and --rounds and --threads of at least 1")
-    console = Console(width=None if Console().is_terminal else 130)
     with tempfile.TemporaryDirectory(prefix="loom-speed-") as work:
         setting = setting_of(options, Path(work))
         spec = {"mode": "prepare", "overrides": setting.overrides, "work": work}
@@ -298,13 +287,12 @@ def main() -> None:
         print(
             f"{report['machine']['processor']}, {setting.threads} threads, "
             f"torch {versions['torch']}, Transformers {versions['transformers']}; {setting.batch} "
-            f"rows of {setting.length} tokens a step, {report['token_count']:,} tokens of text, "
-            f"rounds: {setting.rounds}",
+            f"rows of {setting.length} tokens a step, {report['token_count']:,} tokens of text",
             flush=True,
         )
         prepared = {key: report[key] for key in ("tokens", "tokenizer")}
         for part in [options.only] if options.only else PART_TITLES:
-            show(part, measure(part, setting, prepared), setting, options.markdown, console)
+            show(part, measure(part, setting, prepared), setting.threads, options.markdown)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loomlab.corpus.text import Text
-from loomlab.text.files import path_problems
 from loomlab.errors import InputError
+from loomlab.text.files import path_problems
 
 DATA = Path(__file__).parents[1] / "data"
 

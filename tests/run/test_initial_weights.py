@@ -47,6 +47,13 @@ def test_a_layer_too_many_is_named(finish: Finish, source: RunFolder, tmp_path: 
         finish(f"init={path}")
 
 
+def test_an_untied_head_does_not_fit_a_tied_model(finish: Finish):
+    """Else the head would overwrite the embedding, or the embedding the head, without a word."""
+    untied = finish("model.tied=false", "optimizer.lr=0.01")
+    with pytest.raises(InputError, match=r"has values of its own, but is tied in this model"):
+        finish(f"init={untied.path}", "model.tied=true")
+
+
 def test_no_weights_there(finish: Finish, tmp_path: Path):
     with pytest.raises(InputError, match=r"no model\.safetensors there; give a finished run"):
         finish(f"init={tmp_path}")

@@ -24,7 +24,7 @@ def trainer(total_steps: int | None = 10, **settings: object) -> Trainer:
 def step_length(train: Train, clip: float | None) -> float:
     """How far one step of SGD at rate 1 goes: the norm of the gradient after clipping."""
     name = f"clip-{clip}"
-    still = train(*SMALL, *ONE, "optimizer.lr=0", folder=f"{name}-still")
+    still = train(*SMALL, *ONE, "optimizer.lr=1e-30", folder=f"{name}-still")
     value = "null" if clip is None else clip
     moved = train(*SMALL, *ONE, f"trainer.gradient_clip_val={value}", folder=name)
     before, after = (load_file(f.model / "model.safetensors") for f in (still, moved))
@@ -99,8 +99,10 @@ def test_settings_of_lightning_reach_it(train: Train):
         ("trainer.gradient_clip_val=-1", "trainer.gradient_clip_val"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches"),
         ("trainer.log_every_n_steps=0", "trainer.log_every_n_steps"),
-        ("+trainer.max_epochs=3", "trainer.max_epochs"),
-        ("+trainer.callbacks=[]", "trainer.callbacks"),
+        ("trainer.limit_val_batches=0", "trainer.limit_val_batches"),
+        ("+trainer.max_epochs=3", "trainer.max_epochs: is decided by the run itself; set budget."),
+        ("+trainer.callbacks=[]", "trainer.callbacks: is decided by the run itself; choose with"),
+        ("+trainer.precision=64", "choose with precision=OPTION"),
     ],
 )
 def test_gate_refuses(override: str, words: str, tiny: Callable[..., list[str]]):

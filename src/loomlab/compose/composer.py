@@ -12,7 +12,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from loomlab.compose.resolvers import register_resolvers
@@ -35,7 +35,7 @@ def _swept_keys(arguments: list[str]) -> set[str]:
     for argument in arguments:
         try:
             override = OverridesParser.create().parse_override(argument)
-        except OverrideParseException:
+        except HydraException:
             continue  # a flag, or what the gate refuses
         if override.is_sweep_override():
             keys.add(override.key_or_group)

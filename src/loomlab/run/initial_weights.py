@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -48,15 +49,23 @@ def _misfits(model: nn.Module, found: dict[str, Tensor]) -> list[str]:
     """What keeps weights from being those of a model, key by key."""
     own = model.state_dict()
     wrong = sorted(k for k in own.keys() & found.keys() if own[k].shape != found[k].shape)
-    missing = sorted(own.keys() - found.keys() - _tied(model))
+    missing = sorted(own.keys() - found.keys() - _tied(model).keys())
     surplus = sorted(found.keys() - own.keys())
+    untied = sorted(k for k in _tied(model).keys() & found.keys() if not _shared(model, found, k))
     return [
         *(f"{k} has another shape" for k in wrong),
         *(f"{k} is missing" for k in missing),
         *(f"{k} is not in this model" for k in surplus),
+        *(f"{k} has values of its own, but is tied in this model" for k in untied),
     ]
 
 
-def _tied(model: nn.Module) -> set[str]:
-    """Names a saved file leaves out since another name holds the same weights."""
-    return set(getattr(model, "all_tied_weights_keys", {}) or {})
+def _shared(model: nn.Module, found: dict[str, Tensor], key: str) -> bool:
+    """Whether a tied key and the one it is tied to hold the same values in a file."""
+    other = found.get(_tied(model)[key])
+    return other is None or torch.equal(found[key], other)
+
+
+def _tied(model: nn.Module) -> dict[str, str]:
+    """Names a saved file leaves out, each with the name that holds the same weights."""
+    return dict(getattr(model, "all_tied_weights_keys", {}) or {})

@@ -53,17 +53,17 @@ class FinishedRun:
         Raises:
             InputError: naming the verb that fits instead.
         """
-        if head == "causal_lm" and not hasattr(self.model, "generate"):
-            raise InputError(
-                f"{verb} does not go with model={self.config.choice.model}: it scores text but "
-                "has no generate; use `loom evaluate`"
-            )
         if self.objective_class.head != head:
             fitting = {"causal_lm": "loom generate", "masked_lm": "loom fill"}
             instead = fitting.get(self.objective_class.head, "loom evaluate")
             raise InputError(
                 f"{verb} does not go with {self.folder.path}: its model was trained with "
                 f"objective={self.config.choice.objective}; use `{instead}`"
+            )
+        if head == "causal_lm" and not hasattr(self.model, "generate"):
+            raise InputError(
+                f"{verb} does not go with model={self.config.choice.model}: it scores text but "
+                "has no generate; use `loom evaluate`"
             )
 
     def with_corpus(self) -> tuple[Objective, Any]:

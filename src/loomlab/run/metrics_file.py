@@ -91,10 +91,13 @@ class MetricsFile(Logger):
         self.save()
 
     def _rewrite(self) -> None:
-        with self.path.open("w", newline="", encoding="utf-8") as file:
+        """Write all rows; a process killed meanwhile leaves the file it found."""
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        with partial.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(self.rows)
+        partial.replace(self.path)
 
     def continue_from(self, step: int) -> None:
         """Take up the rows of an earlier part of the run, up to a step."""

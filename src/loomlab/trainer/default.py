@@ -13,13 +13,15 @@ VALIDATION_INTERVAL_IF_TIMED = 200
 class Trainer(pl.Trainer):
     """Lightning Trainer; any other argument of pytorch_lightning.Trainer is added with `+`."""
 
+    problem_check = "loomlab.trainer.checks.decided_elsewhere"
+
     def __init__(
         self,
         gradient_clip_val: Annotated[float, "[0, inf)"] | None = 1.0,
         accumulate_grad_batches: Annotated[int, "[1, inf)"] = 1,
         log_every_n_steps: Annotated[int, "[1, inf)"] = 10,
         val_every_n_steps: Annotated[int, "[1, inf)"] | None = None,
-        limit_val_batches: Annotated[int, "[0, inf)"] | None = None,
+        limit_val_batches: Annotated[int, "[1, inf)"] | None = None,
         *,
         total_steps: int | None,
         **lightning: Any,
