@@ -90,9 +90,11 @@ def test_option_has_its_module_and_its_test(path: Path):
 
 @pytest.mark.parametrize("axis", AXIS_FOLDERS)
 def test_module_of_an_axis_is_an_option_or_used_by_the_package(axis: str):
-    """Sharp rule: a module is the target of a YAML, or another module imports it."""
+    """Sharp rule: a module is the target of a YAML, or another module imports or names it."""
     targets = {yaml.safe_load(p.read_text())["_target_"].rpartition(".")[0] for p in WITH_TARGET}
     used = {name for p in MODULES for name in imported(p, only_top=False)}
+    texts = "\n".join(p.read_text() for p in MODULES)
+    used |= {dotted(p) for p in MODULES if f'"{dotted(p)}.' in texts}  # a `problem_check`
     modules = [dotted(p) for p in (SOURCE / axis).glob("*.py") if p.name != "__init__.py"]
     assert [m for m in modules if m not in targets | used] == []
 
@@ -119,6 +121,9 @@ def test_test_folders_mirror_the_package():
     for path in TESTS.rglob("test_*.py"):
         folder = path.parent
         if folder == TESTS:
+            continue
+        if folder.name == "experiments":
+            assert (TESTS.parent / "experiments" / path.stem.removeprefix("test_")).is_dir()
             continue
         assert (SOURCE / folder.relative_to(TESTS)).is_dir(), label(path)
         module = SOURCE / folder.relative_to(TESTS) / path.name.removeprefix("test_")

@@ -11,7 +11,9 @@ def test_defaults_compose_and_resolve():
     with composing():
         config = compose_job([])
     assert config.model._target_ == "loomlab.model.gpt.GPTConfig"
-    assert set(config.callbacks) == {"checkpoint", "throughput", "samples", "progress"}
+    assert set(config.callbacks) == {
+        "checkpoint", "guard", "throughput", "samples", "progress",
+    }  # fmt: skip
     OmegaConf.resolve(config.paths)
     for key in config:
         assert key == "hydra" or "${" not in str(config[key])

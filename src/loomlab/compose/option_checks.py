@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import read_annotation
 from loomlab.compose.problem import Problem
-from loomlab.compose.root import DEFAULT_STEPS
+from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
@@ -111,8 +111,7 @@ def _known_steps(config: DictConfig) -> int | None:
     budget = config.budget
     if budget.steps is not None:
         return int(budget.steps)
-    if budget.tokens is not None:
+    if budget.tokens is not None and math.isfinite(budget.tokens):
         per_step = config.global_batch_size * config.sequence_length
         return max(1, math.ceil(budget.tokens / max(1, per_step)))
-    timed = budget.flops is not None or budget.seconds is not None
-    return None if timed else DEFAULT_STEPS
+    return DEFAULT_STEPS if all(budget[kind] is None for kind in BUDGETS) else None

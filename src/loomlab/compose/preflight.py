@@ -176,7 +176,7 @@ def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
 def _sources(config: DictConfig) -> Iterator[Problem]:
     """Folders of earlier runs must be there."""
     for key in ("init", "resume"):
-        value = config.get(key)
+        value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
         if value is not None and not Path(str(value)).exists():
             yield Problem(key, f"{value} does not exist", "give a run folder or a saved model")
     for key in map(str, config.paths):
@@ -185,6 +185,7 @@ def _sources(config: DictConfig) -> Iterator[Problem]:
     for key in PATHS:
         if OmegaConf.select(config, f"paths.{key}", throw_on_resolution_failure=False) == "":
             yield Problem(f"paths.{key}", "is empty", "give a folder")
-    if config.name is not None and not PLAIN_NAME.fullmatch(str(config.name)):
-        what = f"'{config.name}' is no plain name"
+    name = OmegaConf.select(config, "name", throw_on_resolution_failure=False)
+    if name is not None and not PLAIN_NAME.fullmatch(str(name)):
+        what = f"'{name}' is no plain name"
         yield Problem("name", what, "use letters, digits, '.', '_' and '-', at most 128")

@@ -1,0 +1,103 @@
+"""Checkpoints on disk: whole or not there, and damage is found."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from loomlab.callbacks.store import BEST, LAST, MANIFEST, PREVIOUS, CheckpointStore
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CheckpointStore:
+    store = CheckpointStore(tmp_path)
+    for step in (10, 20):
+        put(store, LAST, step)
+    put(store, BEST, 15)
+    return store
+
+
+def put(store: CheckpointStore, name: str, step: int) -> None:
+    store.partial(name).write_bytes(CONTENT + f"{name} {step}".encode())
+    store.commit(name, step)
+
+
+def test_newest_is_by_step(store: CheckpointStore):
+    assert store.newest().path.name == LAST
+    assert {n: store.step_of(n) for n in (LAST, PREVIOUS, BEST)} == {
+        LAST: 20, PREVIOUS: 10, BEST: 15,
+    }  # fmt: skip
+    put(store, BEST, 30)
+    assert store.newest().path.name == BEST, "the name does not decide"
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_every_flipped_bit_is_found(store: CheckpointStore, seed: int):
+    path = store.folder / LAST
+    content = bytearray(path.read_bytes())
+    place = random.Random(seed).randrange(len(content) * 8)
+    content[place // 8] ^= 1 << place % 8
+    path.write_bytes(content)
+    assert store.step_of(LAST) is None
+    assert store.newest().step == 15, "falls back to the newest that is sound"
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.999])
+def test_every_truncation_is_found(store: CheckpointStore, kept: float, caplog):
+    path = store.folder / LAST
+    os.truncate(path, int(path.stat().st_size * kept))
+    assert store.newest().step == 15
+    assert LAST in caplog.text
+
+
+def test_damaged_manifest_trusts_nothing(store: CheckpointStore):
+    (store.folder / MANIFEST).write_text("{")
+    assert store.newest() is None
+
+
+def test_clean_removes_what_was_left_half_written(store: CheckpointStore):
+    store.partial(LAST).write_bytes(b"half")
+    store.clean()
+    assert sorted(p.name for p in store.folder.iterdir()) == sorted(
+        [LAST, PREVIOUS, BEST, MANIFEST]
+    )
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from loomlab.callbacks.store import LAST, CheckpointStore
+store = CheckpointStore(Path(sys.argv[1]))
+for step in range(1, 100000):
+    store.partial(LAST).write_bytes(str(step).encode() * 200000)
+    store.commit(LAST, step)
+    print(step, flush=True)
+"""
+
+
+@pytest.mark.parametrize("moment", range(20))
+def test_a_kill_at_any_moment_leaves_a_sound_checkpoint(tmp_path: Path, moment: int):
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for _ in range(2):
+        process.stdout.readline()
+    time.sleep(random.Random(moment).random() * 0.03)
+    process.send_signal(signal.SIGKILL)
+    written = [int(line) for line in process.stdout.read().split()]
+    process.wait()
+    store = CheckpointStore(tmp_path)
+    store.clean()
+    newest = store.newest()
+    assert newest is not None
+    assert newest.step >= max([2, *written]) - 1, "at most the save in progress is lost"
+    assert newest.path.read_bytes() == str(newest.step).encode() * 200000
+    assert not list(tmp_path.glob(".*"))
