@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import NoReturn
 
 from loomlab.errors import InputError
@@ -16,13 +17,25 @@ class Arguments(argparse.ArgumentParser):
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 
-def within(low: float, high: float) -> type:
+def within(low: float, high: float) -> Callable[[str], float]:
     """An argparse type for numbers of an interval, ends included."""
 
     def number(text: str) -> float:
-        value = float(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside [{low}, {high}]")
-        return value
+        return _bounded(float(text), low, high)
 
-    return number  # type: ignore[return-value]
+    return number
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
+    """An argparse type for whole numbers of an interval, ends included."""
+
+    def number(text: str) -> int:
+        return int(_bounded(int(text), low, high))
+
+    return number
+
+
+def _bounded(value: float, low: float, high: float) -> float:
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{value} is outside [{low}, {high}]")
+    return value

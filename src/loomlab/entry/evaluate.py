@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from loomlab.entry.arguments import Arguments
+from loomlab.entry.arguments import Arguments, whole
 
 
 def parser() -> Arguments:
@@ -14,7 +14,9 @@ def parser() -> Arguments:
         description="Score the best weights of a run on its held-out text.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
-    arguments.add_argument("--batches", type=int, help="only the first so many batches")
+    arguments.add_argument(
+        "--batches", type=whole(1), help="only the first so many batches (default: all)"
+    )
     arguments.add_argument("--json", action="store_true", help="print JSON")
     return arguments
 

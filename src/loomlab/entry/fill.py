@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loomlab.entry.arguments import Arguments
+from loomlab.entry.arguments import Arguments, whole
 
 
 def parser() -> Arguments:
@@ -12,7 +12,9 @@ def parser() -> Arguments:
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("text", help="text with [MASK] where words are missing")
-    arguments.add_argument("--top", type=int, default=5, help="candidates to show for each mask")
+    arguments.add_argument(
+        "--top", type=whole(1, 100), default=5, help="candidates to show for each mask"
+    )
     return arguments
 
 

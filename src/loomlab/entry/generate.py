@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loomlab.entry.arguments import Arguments, within
+from loomlab.entry.arguments import Arguments, whole, within
 
 
 def parser() -> Arguments:
@@ -15,13 +15,15 @@ def parser() -> Arguments:
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("--prompt", default="", help="text to continue")
-    arguments.add_argument("--max-new-tokens", type=int, default=100)
+    arguments.add_argument("--max-new-tokens", type=whole(1), default=100)
     arguments.add_argument("--temperature", type=within(1e-3, 100), default=1.0)
-    arguments.add_argument("--top-k", type=int, default=0, help="0: all tokens")
+    arguments.add_argument("--top-k", type=whole(0), default=0, help="0: all tokens")
     arguments.add_argument("--top-p", type=within(0, 1), default=0.95)
-    arguments.add_argument("--beams", type=int, default=1, help="beam search with so many beams")
+    arguments.add_argument(
+        "--beams", type=whole(1), default=1, help="beam search with so many beams"
+    )
     arguments.add_argument("--greedy", action="store_true", help="always the likeliest token")
-    arguments.add_argument("--count", type=int, default=1, help="how many texts")
+    arguments.add_argument("--count", type=whole(1), default=1, help="how many texts")
     arguments.add_argument("--seed", type=int, default=0)
     return arguments
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from loomlab.callbacks.store import BEST, CheckpointStore
 from loomlab.compose.choices import chosen
+from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
@@ -91,7 +92,7 @@ def _fit(
     _load_best(parts, folder)
     for technique in parts.compression:
         parts.objective.model = technique.finalize(parts.objective.model)
-    parts.corpus.rank, parts.corpus.world_size = 0, 1
+    _gather(parts.corpus)
     best = evaluate(
         parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
     )
@@ -102,6 +103,12 @@ def _fit(
         "steps": trainer.global_step,
         "training_seconds": round(trained, 3),
     }
+
+
+def _gather(corpus: Corpus) -> None:
+    """From here on this process reads all held-out rows, in the batches of the whole run."""
+    corpus.batch_size *= corpus.world_size
+    corpus.rank, corpus.world_size = 0, 1
 
 
 def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | None:

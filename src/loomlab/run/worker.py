@@ -7,10 +7,12 @@ import sys
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.run.assembly import assemble, build_trainer, make
 from loomlab.run.folder import RunFolder
+from loomlab.run.quiet import quiet_libraries
 
 
 def main(run_dir: str) -> None:
     """Join the training of a run folder as the rank the environment names."""
+    quiet_libraries()
     folder = RunFolder(run_dir)
     config = folder.config()
     make(config.runtime)().apply()
