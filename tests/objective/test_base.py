@@ -12,6 +12,7 @@ from loomlab.measure.scores import Scores
 from loomlab.objective.base import Objective
 from loomlab.objective.clm import CausalLM
 from loomlab.objective.mlm import MaskedLM
+from loomlab.run.metrics_file import read_metrics
 
 Make = Callable[..., Any]
 KINDS = pytest.mark.parametrize("kind", [CausalLM, MaskedLM])
@@ -88,3 +89,20 @@ def test_objective_that_lacks_a_method_says_so(objective: Make, method: str):
     module = objective(CausalLM)
     with pytest.raises(TypeError, match="CausalLM"):
         getattr(Objective, method)(module, *[None] * (2 if method == "sample" else 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [(["model=gpt", "objective=clm"], 0.15), (["model=bert", "objective=mlm"], 0.6)],
+    ids=["clm", "mlm"],
+)
+def test_one_batch_can_be_learned_by_heart(train, options: list[str], limit: float):
+    """debug=overfit: the loss on a batch seen again and again falls to a fraction (nats)."""
+    sizes = ["model.layers=2", "model.width=64", "model.heads=2"]
+    folder = train(
+        *options, *sizes, "debug=overfit", "optimizer.lr=3e-3", "budget.steps=250",
+        "trainer.val_every_n_steps=250",
+    )  # fmt: skip
+    losses = [row["train/loss"] for row in read_metrics(folder.metrics) if "train/loss" in row]
+    assert losses[0] > 5
+    assert sum(losses[-10:]) / 10 < limit

@@ -51,6 +51,7 @@ class Wandb(LoggerOption):
             mode=mode,
             settings=wandb.Settings(console="off", silent=True),
         )
+        vars(logger)["_wandb_init"].pop("anonymous", None)  # Lightning sends it; it only warns
         _ = logger.experiment  # starts the run now, so that its config is there from the start
         return logger
 

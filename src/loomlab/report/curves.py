@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loomlab.report.ranking import Row
+from loomlab.report.ranking import Row, options
 from loomlab.run.metrics_file import read_metrics
 
 
@@ -24,7 +24,7 @@ def draw_curves(
     for panel, pseudo in zip(panels[0], kinds, strict=True):
         for row in (r for r in rows if r.pseudo == pseudo):
             points = [p for p in read_metrics(row.folder.metrics) if metric in p]
-            label = ", ".join(str(row.choice[a]) for a in axes if row.choice.get(a))
+            label = ", ".join(o for o in options(row, axes) if o != "-")
             panel.plot(
                 [p["tokens"] for p in points], [p[metric] for p in points], "o-", label=label,
                 markersize=4,

@@ -59,7 +59,7 @@ def _ignored(row: Row, axis: str) -> bool:
 
 def cells(row: Row, axes: list[str]) -> list[str]:
     """A run's cells: what it chose, its numbers, and what it cost."""
-    picks = ["-" if _ignored(row, a) else _text(row.choice.get(a)) for a in axes]
+    picks = options(row, axes)
     numbers = [f"{row.best[k]:.4g}" for k in COLUMNS if k in row.best]
     summary = row.summary
     cost = [
@@ -68,6 +68,11 @@ def cells(row: Row, axes: list[str]) -> list[str]:
         f"{summary['training_seconds']:.0f}",
     ]
     return [*picks, *numbers, *cost]
+
+
+def options(row: Row, axes: list[str]) -> list[str]:
+    """What a run chose on some axes; "-" where its model brings the axis itself."""
+    return ["-" if _ignored(row, a) else _text(row.choice.get(a)) for a in axes]
 
 
 def headings(axes: list[str]) -> list[str]:
