@@ -144,14 +144,14 @@ def test_offline_by_environment_asks_no_network(monkeypatch):
     [
         ({}, "decoder", "exactly one of"),
         ({"name": "gpt2", "architecture_type": "gpt2"}, "decoder", "exactly one of"),
-        ({"architecture_type": "lama"}, "decoder", "Did you mean llama"),
+        ({"architecture_type": "lama"}, "decoder", "did you mean llama"),
         ({"architecture_type": "t5"}, "decoder", "t5 has no causal language model"),
         ({"architecture_type": "llama"}, "encoder", "llama has no masked language model"),
         ({"architecture_type": "gemma3"}, "decoder", "give gemma3_text"),
         (
             {"architecture_type": "llama", "config": {"num_hiden_layers": 2}},
             "decoder",
-            "Did you mean num_hidden_layers",
+            "did you mean num_hidden_layers",
         ),
     ],
 )

@@ -4,7 +4,9 @@ from dataclasses import fields
 from typing import Any
 
 from loomlab.errors import InputError
-from loomlab.model import hf_check, hub
+
+# bert and gpt register themselves, so that checkpoints of this package load as well.
+from loomlab.model import bert, gpt, hf_check, hub  # noqa: F401
 from loomlab.model.loading import HEADS, load_pretrained
 
 # These count positions from pad_token_id + 1, so they need so many more than tokens.
@@ -124,9 +126,6 @@ class HFModel:
     def _load(self, head: str) -> Any:
         """The checkpoint, with its weights."""
         import transformers
-
-        # Registers the models of this package, so that its own checkpoints load as well.
-        from loomlab.model import bert, gpt  # noqa: F401
 
         name = str(self.name)
         local = hub.require_checkpoint(name)

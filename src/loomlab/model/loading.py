@@ -11,10 +11,10 @@ HEADS = {"causal_lm": "AutoModelForCausalLM", "masked_lm": "AutoModelForMaskedLM
 
 
 def load_pretrained(folder: Path, head: str) -> Any:
-    """The model of a folder in Transformers layout, through the Auto class of the head."""
-    # Registers the models of this package with the Auto classes.
-    from loomlab.model import bert, gpt  # noqa: F401
+    """The model of a folder in Transformers layout, through the Auto class of the head.
 
+    A model of this package must have been imported: its module registers it.
+    """
     return getattr(transformers, HEADS[head]).from_pretrained(
         folder, dtype="float32", local_files_only=True, trust_remote_code=False
     )
