@@ -64,7 +64,7 @@ def test_show_counts_documents_and_bytes(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["fetch", "gutenburg"], "did you mean gutenberg"),
-        (["show", "qqq"], "there are gutenberg, python_stdlib, text"),
+        (["show", "qqq"], "corpora: gutenberg, python_stdlib, text"),
         (["show", "text"], r"corpus\.path: nothing is set"),
         (["show", "text", "pth=x"], r"pth=x: give KEY=VALUE with a key of path"),
     ],

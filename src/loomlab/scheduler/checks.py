@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 
 def fits_the_run(settings: Mapping[str, Any], steps: int | None) -> list[str]:
     """A warm-up or decay in steps must not be longer than a run whose length is known."""
+    if steps is None:
+        return []
+    lengths = {name: settings.get(name) or 0 for name in ("warmup", "decay")}
     return [
-        f"{name}: {settings[name]:g} steps are more than the {steps} steps of the whole run; "
+        f"{name}: {length:g} steps are more than the {steps} steps of the whole run; "
         "use fewer, or a fraction below 1"
-        for name in ("warmup", "decay")
-        if steps is not None and (settings.get(name) or 0) >= 1 and settings[name] > steps
+        for name, length in lengths.items()
+        if math.isfinite(length) and length >= 1 and length > steps
     ]
