@@ -4,7 +4,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from loomlab.compose.composer import compose_job, composing, conf_file, expand_sweep
+from loomlab.compose.composer import compose_job, composing, expand_sweep
 
 
 def test_defaults_compose_and_resolve():
@@ -51,8 +51,3 @@ def test_grid_is_expanded():
         jobs = expand_sweep(["model=gpt,bert", "optimizer.lr=range(1,3)"], loader)
     assert len(jobs) == 4
     assert jobs[0] == ["model=gpt", "optimizer.lr=1"]
-
-
-def test_file_of_an_option():
-    assert conf_file("model", "gpt").is_file()
-    assert not conf_file("model", "nosuch").exists()

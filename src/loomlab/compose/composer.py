@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_repository import ConfigRepository
@@ -67,8 +66,3 @@ def expand_sweep(overrides: list[str], loader: ConfigLoader) -> list[list[str]]:
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
     jobs: list[list[str]] = BasicSweeper.split_arguments(parsed, None)[0]
     return jobs
-
-
-def conf_file(group: str, option: str) -> Path:
-    """The package's own file of an option."""
-    return package_conf() / group / f"{option}.yaml"

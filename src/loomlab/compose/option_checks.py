@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import read_annotation
 from loomlab.compose.problem import Problem
-from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
+from loomlab.compose.root import known_steps
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
@@ -86,7 +85,7 @@ def own_checks(
     offered: dict[str, Any] = {
         "architecture": _wanted_architecture(config),
         "config": config,
-        "steps": _known_steps(config),
+        "steps": known_steps(config.budget, _tokens_per_step(config)),
     }
     asked = inspect.signature(check).parameters
     context = {name: value for name, value in offered.items() if name in asked}
@@ -106,12 +105,9 @@ def _wanted_architecture(config: DictConfig) -> str:
     return str(next(iter(requires.get("model.architecture", ("decoder",)))))
 
 
-def _known_steps(config: DictConfig) -> int | None:
-    """Optimizer steps of the run, where they follow from the config alone."""
-    budget = config.budget
-    if budget.steps is not None:
-        return int(budget.steps)
-    if budget.tokens is not None and math.isfinite(budget.tokens):
-        per_step = config.global_batch_size * config.sequence_length
-        return max(1, math.ceil(budget.tokens / max(1, per_step)))
-    return DEFAULT_STEPS if all(budget[kind] is None for kind in BUDGETS) else None
+def _tokens_per_step(config: DictConfig) -> int:
+    """Tokens of a global batch; 1 while a size has no value, which is reported on its own."""
+    sizes = ("global_batch_size", "sequence_length")
+    if any(OmegaConf.is_missing(config, size) for size in sizes):
+        return 1
+    return int(config.global_batch_size * config.sequence_length)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 BUDGETS = ("steps", "tokens", "flops", "seconds")
 DEFAULT_STEPS = 1000
@@ -34,3 +35,12 @@ class Experiment:
     init: Optional[str] = None  # noqa: UP045
     resume: Optional[str] = None  # noqa: UP045
     metric: str = "val/bits_per_byte"
+
+
+def known_steps(budget: Any, tokens_per_step: int) -> int | None:
+    """Optimizer steps that follow from the config alone; None for FLOPs and seconds."""
+    if budget.steps is not None:
+        return int(budget.steps)
+    if budget.tokens is not None and math.isfinite(budget.tokens):
+        return max(1, math.ceil(budget.tokens / max(1, tokens_per_step)))
+    return DEFAULT_STEPS if all(budget[kind] is None for kind in BUDGETS) else None

@@ -9,20 +9,16 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
+from loomlab.compose.root import known_steps
 from loomlab.scheduler.context import ScheduleContext
 
 
 def total_steps(budget: DictConfig, tokens_per_step: int, flops_per_step: float) -> int | None:
     """Optimizer steps the budget pays for; None when it is wall-clock seconds."""
-    given = {k: budget[k] for k in BUDGETS if budget[k] is not None}
-    if not given:
-        return DEFAULT_STEPS
-    kind, amount = next(iter(given.items()))
-    if kind == "seconds":
-        return None
-    cost = {"steps": 1, "tokens": tokens_per_step, "flops": max(flops_per_step, 1.0)}[kind]
-    return max(1, math.ceil(amount / cost))
+    steps = known_steps(budget, tokens_per_step)
+    if steps is None and budget.flops is not None:
+        return max(1, math.ceil(budget.flops / max(flops_per_step, 1.0)))
+    return steps
 
 
 def schedule_context(steps: int | None, budget: DictConfig, tokens: int) -> ScheduleContext:
