@@ -6,20 +6,20 @@ READY := $(VENV)/.ready
 # Encoders and libraries would otherwise fight over the few cores of a laptop.
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help quickstart test test-all lint bench clean setup
+.PHONY: help quickstart test test-all lint bench bench-parallel bench-export clean setup
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 quickstart: $(READY) ## the main job on real text: a sweep, a ranking, samples (about 5 minutes)
 	$(BIN)/loom corpora fetch gutenberg
 	$(BIN)/loom study quickstart
 
 test: $(READY) ## all fast tests, on CPU
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-all: $(READY) ## all tests, also those that take minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -28,6 +28,12 @@ lint: $(READY) ## ruff and mypy
 
 bench: $(READY) ## training speed on this machine
 	$(BIN)/python experiments/speed/bench.py
+
+bench-parallel: $(READY) ## speed and bytes of every way to spread a run over two processes
+	$(BIN)/python experiments/parallel_speed/parallel_bench.py
+
+bench-export: $(READY) ## latency and size of every export format
+	$(BIN)/python experiments/export_latency/latency_bench.py
 
 setup: $(READY) ## only create .venv and install
 

@@ -1,16 +1,27 @@
 """Shared ground of the tests: a tiny experiment on real text, run in this process."""
 
+import importlib.util
+import json
+import logging
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import setuptools  # noqa: F401  before the distutils of Python, which torch's inductor cannot use
+from tests.warm import WarmProcess
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded, as `loom` does
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers would fight over the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 DATA = Path(__file__).parent / "data"
+HUB_CORPORA = ("wikitext103", "bookcorpus", "c4", "openwebtext")
 TINY = [
     "corpus=text",
     f"corpus.path={DATA / 'alice.txt'}",
@@ -30,6 +41,58 @@ TINY_MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache of tokenizers and token files for the whole test session."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def warm() -> Iterator[Callable[..., WarmProcess]]:
+    """Start `loom`, its imports done; what still runs at the end of the test is killed.
+
+    Python would wait for it at its own end, and one that stands still never ends.
+    """
+    processes: list[WarmProcess] = []
+
+    def start(*given: Any, **settings: Any) -> WarmProcess:
+        processes.append(WarmProcess(*given, **settings))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def local_copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny copies of what is on the hub: bert/, llama/, tokenizer/ and dataset/."""
+    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+
+    from loomlab.tokenizer.byte_bpe import ByteBPE
+
+    folder = tmp_path_factory.mktemp("copies")
+    sizes = {"num_hidden_layers": 1, "hidden_size": 16, "num_attention_heads": 2,
+             "intermediate_size": 32, "vocab_size": 600}  # fmt: skip
+    BertForMaskedLM(BertConfig(**sizes)).save_pretrained(folder / "bert")
+    LlamaForCausalLM(LlamaConfig(**sizes)).save_pretrained(folder / "llama")
+    paragraphs = (DATA / "alice.txt").read_text().split("\n\n")
+    ByteBPE(300).train(paragraphs).save_pretrained(folder / "tokenizer")
+    (folder / "dataset").mkdir()
+    for split, part in (("train", paragraphs[20:]), ("validation", paragraphs[:20])):
+        rows = "".join(json.dumps({"text": text}) + "\n" for text in part)
+        (folder / "dataset" / f"{split}-00000-of-00001.jsonl").write_text(rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def offline_settings(local_copies: Path) -> Callable[[str, str], list[str]]:
+    """Settings that let an option run on local copies; none for an option that needs no hub."""
+    tokenizer = ["tokenizer.package=null", f"tokenizer.name={local_copies / 'tokenizer'}"]
+    dataset = ["corpus.name=null", "corpus.config=null", f"corpus.path={local_copies / 'dataset'}"]
+    known = {
+        "model/minilm": ["model.package=null", f"model.name={local_copies / 'bert'}"],
+        "model/smollm2": ["model.package=null", f"model.name={local_copies / 'llama'}"],
+        **{f"tokenizer/{name}": tokenizer for name in ("hf", "minilm", "smollm2")},
+        **{f"corpus/{name}": dataset for name in ("hf", *HUB_CORPORA)},
+    }
+    return lambda axis, option: known.get(f"{axis}/{option}", [])
 
 
 @pytest.fixture
@@ -55,7 +118,7 @@ def train(tiny: Callable[..., list[str]]) -> Iterator[Callable[..., "object"]]:
         from loomlab.run.session import execute, record_choice
 
         overrides = tiny(*more, folder=folder)
-        checked = check(overrides, multirun=False)
+        checked = check(overrides)
         assert not checked.problems, checked.message()
         with composing():
             config = record_choice(compose_job(overrides))
@@ -66,3 +129,84 @@ def train(tiny: Callable[..., list[str]]) -> Iterator[Callable[..., "object"]]:
 
     yield run
     GlobalHydra.instance().clear()
+
+
+@pytest.fixture
+def same() -> Callable[..., None]:
+    """Assert that a spread run is the run of one process: losses to 1e-5, weights to 5e-5."""
+    import torch
+    from safetensors.torch import load_file
+
+    from loomlab.run.metrics_file import read_metrics
+
+    def check(alone: Any, pair: Any) -> None:
+        rows, others = read_metrics(alone.metrics), read_metrics(pair.metrics)
+        assert [row["step"] for row in others] == [row["step"] for row in rows]
+        for row, other in zip(rows, others, strict=True):
+            assert other["train/loss"] == pytest.approx(row["train/loss"], abs=1e-5)
+            assert other["tokens"] == row["tokens"]
+            assert ("val/loss" in other) == ("val/loss" in row)
+            if "val/loss" in row:
+                assert other["val/loss"] == pytest.approx(row["val/loss"], abs=1e-5)
+                assert other["val/accuracy"] == pytest.approx(row["val/accuracy"], abs=1e-3)
+        weights = [load_file(f.model / "model.safetensors") for f in (alone, pair)]
+        assert weights[0].keys() == weights[1].keys()
+        for key, value in weights[0].items():
+            torch.testing.assert_close(weights[1][key], value, rtol=0, atol=5e-5)
+        assert pair.summary()["status"] == "finished"
+        assert pair.summary()["best"]["val/loss"] == pytest.approx(
+            alone.summary()["best"]["val/loss"], abs=1e-5
+        )
+
+    return check
+
+
+@pytest.fixture
+def ended(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
+    """Run `loom` in this process as a user does: exit code and errors."""
+    from loomlab.entry.cli import main
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(a) for a in arguments])
+        return int(end.value.code or 0), capsys.readouterr().err
+
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield run
+    root.handlers[:] = before  # Hydra's write to the captured output of this test
+
+
+@pytest.fixture
+def refused(
+    ended: Callable[..., tuple[int, str]], tiny: Callable[..., list[str]], tmp_path: Path
+) -> Callable[..., str]:
+    """Assert that a tiny run is refused as it should be; returns the sentence."""
+    from loomlab.run import session  # noqa: F401  what importing the libraries takes is not counted
+
+    def check(*overrides: str, model: list[str] = TINY_MODEL) -> str:
+        started = time.process_time()  # of this process: others may want the processor, too
+        code, said = ended("train", *tiny(*model, *overrides, folder="new/run"))
+        assert code == 2, said
+        assert time.process_time() - started < 5
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) <= 2, said  # a heading and the problem
+        assert not (tmp_path / "new").exists(), "what was made for the run is gone again"
+        return said
+
+    return check
+
+
+@pytest.fixture
+def wandb_server() -> Iterator[Any]:
+    """A recording double of the W&B server, on a port of its own."""
+    path = Path(__file__).parent / "logger" / "wandb_server.py"
+    spec = importlib.util.spec_from_file_location("wandb_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["wandb_server"] = module  # where its dataclasses look for their types
+    spec.loader.exec_module(module)
+    server = module.WandbServer()
+    yield server
+    server.stop()

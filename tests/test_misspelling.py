@@ -64,7 +64,7 @@ def swapped(key: str) -> str:
 @cache
 def complaints(*overrides: str) -> dict[str, str]:
     """Path of each problem and its whole text."""
-    problems = check(list(overrides), multirun=False).problems.get(0, [])
+    problems = check(list(overrides)).problems.get(0, [])
     return {problem.path: str(problem) for problem in problems}
 
 
@@ -135,12 +135,12 @@ def test_wrong_types_are_refused(name: str, option: str):
 
 def outside(meaning: Meaning) -> Iterator[str]:
     """Values that the interval or the choices exclude, just so."""
+    whole = int in (meaning.type, *typing.get_args(meaning.type))
     if meaning.choices:
-        yield "nosuchchoice"
+        yield str(max(meaning.choices) + 1) if whole else "nosuchchoice"
     if not meaning.interval:
         return
     low, high = (part.strip() for part in meaning.interval[1:-1].split(","))
-    whole = int in (meaning.type, *typing.get_args(meaning.type))
     step = 1 if whole else 1e-3
     for edge, bracket, sign in ((low, meaning.interval[0], -1), (high, meaning.interval[-1], 1)):
         if "inf" not in edge:
@@ -158,12 +158,20 @@ def nth_outside(name: str, option: str, turn: int) -> dict[str, str]:
     return {key: values[turn] for key, values in bad.items() if len(values) > turn}
 
 
+def typed(name: str, option: str, key: str, value: str) -> str:
+    """The override that gives a setting a value, or a member of that value."""
+    if typing.get_origin(bounded(name, option)[key].type) is dict:
+        return f"++{prefix(name, option)}.{key}={{x: {value}}}"
+    return f"{prefix(name, option)}.{key}={value}"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), BOUNDED, ids=lambda word: word)
 def test_values_out_of_range_are_refused(name: str, option: str):
     picks, path = round_of(name, option), prefix(name, option)
     for turn in range(4):  # below, above, nan and inf at most
         given = [
-            f"{prefix(*pick)}.{key}={value}"
+            typed(*pick, key, value)
             for pick in picks
             for key, value in nth_outside(*pick, turn).items()
         ]

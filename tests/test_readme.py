@@ -9,6 +9,7 @@ import pytest
 from loomlab.compose.gate import check
 from loomlab.entry import options
 from loomlab.model.hf import HFModel
+from loomlab.sweep.plan import plan
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,12 +50,18 @@ def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for folder in ("texts", "run"):
         (tmp_path / folder).mkdir()
     (tmp_path / "texts" / "one.txt").write_text("a text\n")
+    (tmp_path / "reviews.csv").write_text("text,stars\n" + "fine,5\nawful,1\n" * 40)
+    (tmp_path / "wikitext").mkdir()
+    (tmp_path / "wikitext" / "train.jsonl").write_text('{"text": "a text"}\n')
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}
-    HFModel(architecture_type="gpt2", config=tiny, vocab_size=50, context_length=24).build(
-        "causal_lm"
-    ).save_pretrained(tmp_path / "checkpoint")
+    sizes = {"config": tiny, "vocab_size": 50, "context_length": 24}
+    trained = HFModel(architecture_type="gpt2", **sizes).build("causal_lm")
+    for folder in ("checkpoint", "run/model"):
+        trained.save_pretrained(tmp_path / folder)
     return {
         "my/folder": str(tmp_path / "texts"),
+        "RUN_DIR": str(tmp_path / "run"),
+        "/data/wikitext": str(tmp_path / "wikitext"),
         "my/checkpoint": str(tmp_path / "checkpoint"),
         "outputs/2026-01-31/12-00-00-gpt-clm": str(tmp_path / "run"),
     }
@@ -92,5 +99,5 @@ def test_a_recipe_is_accepted(
         assert capsys.readouterr().out.strip()
         return
     overrides = [a for a in arguments if a != "-m"]
-    checked = check(overrides, multirun="-m" in arguments)
+    checked = plan(overrides).checked if "-m" in arguments else check(overrides)
     assert not checked.problems, checked.message()

@@ -11,23 +11,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from programs import PARTS, SKIPPED, Program, Setting, programs, setting_of
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).parent
-SKIPPED = 4  # first steps that are not counted: they fill caches and the allocator
-OVERHEAD_STEPS = SKIPPED + 40  # four logged steps among 40, as in any run
+UNEVEN = ("overhead", "parallel")  # parts in which a step now and then does more than the others
 ALIKE = 0.05  # held-out losses within 5 % of each other are of the same region
 BUSY = 0.9  # a program that got less of its threads than this was not alone on the machine
 
@@ -36,99 +35,6 @@ PART_TITLES = {
     "mlm": "Masked language model (BERT)",
     "overhead": "Our trainer and logging over a bare loop",
 }
-SIZES = {"layers": 4, "width": 256, "heads": 4}
-SMOKE_SIZES = {"layers": 1, "width": 32, "heads": 2}
-EQUAL = [
-    "scheduler=constant", "scheduler.warmup=0", "optimizer=adamw", "optimizer.lr=1e-3",
-    "optimizer.weight_decay=0.1", "trainer.limit_val_batches=8",
-]  # fmt: skip
-# A smoke run fetches nothing: its text is the page beside this file, its tokenizer needs no time.
-SMOKE_CORPUS = [
-    "corpus=text", "corpus.passage_bytes=200", "corpus.validation_every=4", "tokenizer=byte",
-]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Program:
-    """One row: what runs, and the row it is compared with."""
-
-    part: str
-    name: str
-    mode: str
-    base: str
-    precision: str = "fp32"
-    overrides: tuple[str, ...] = ()
-    tuned: bool = False
-
-    def spec(self, setting: Setting) -> dict[str, Any]:
-        """What peer.py is told."""
-        model, objective = ("bert", "mlm") if self.part == "mlm" else ("gpt", "clm")
-        own = [f"model={model}", f"objective={objective}", f"precision={self.precision}"]
-        own += [f"model.{key}={value}" for key, value in setting.sizes.items()]
-        steps = setting.steps[self.part]
-        # No validation between steps: the Trainer does none either unless it is asked to.
-        own += [f"budget.steps={steps}", f"trainer.val_every_n_steps={steps + 1}"]
-        return {
-            "mode": self.mode, "steps": steps, "objective": objective,
-            "bf16": self.precision == "bf16", "tuned": self.tuned, "size": setting.sizes,
-            "length": setting.length, "batch": setting.batch,
-            "overrides": [*setting.overrides, *own, *self.overrides],
-        }  # fmt: skip
-
-
-def programs(part: str) -> list[Program]:
-    """The programs of one part in the order in which they take turns."""
-    if part == "overhead":
-        loop, wandb = "bare loop, fp32", ("logger=wandb", "logger.wandb.mode=offline")
-        return [
-            Program(part, loop, "bare", loop),
-            Program(part, "loom, fp32", "loom", loop),
-            Program(part, "loom, fp32, offline W&B", "loom", loop, overrides=wandb),
-        ]
-    rows = [row for precision in ("fp32", "bf16") for row in _compared(part, precision)]
-    if part == "clm":
-        rows.append(Program(part, "loom, precision=auto", "loom", "Trainer, fp32", "auto"))
-    return rows
-
-
-def _compared(part: str, precision: str) -> Iterator[Program]:
-    peer = f"Trainer, {precision}"
-    yield Program(part, peer, "trainer", peer, precision)
-    tuned_peer = f"{peer}, our process settings"
-    yield Program(part, tuned_peer, "trainer", peer, precision, tuned=True)
-    if part == "clm":
-        plain = f"loom, {precision}, runtime=plain"
-        yield Program(part, plain, "loom", peer, precision, ("runtime=plain",))
-    yield Program(part, f"loom, {precision}", "loom", peer, precision)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all programs of a bench share."""
-
-    rounds: int
-    steps: dict[str, int]  # of each part
-    threads: int
-    sizes: dict[str, int]
-    length: int
-    batch: int
-    overrides: list[str]
-
-
-def setting_of(options: argparse.Namespace, work: Path) -> Setting:
-    """The setting the arguments ask for; telling 1 % from nothing takes more steps."""
-    sizes, length, batch = (SMOKE_SIZES, 32, 4) if options.smoke else (SIZES, 256, 16)
-    steps = dict.fromkeys(PART_TITLES, SKIPPED + 2 if options.smoke else options.steps)
-    if not options.smoke:
-        steps["overhead"] = max(options.steps, OVERHEAD_STEPS)
-    small = []
-    if options.smoke:
-        text = shutil.copy(HERE / "README.md", work / "text.txt")
-        small = [*SMOKE_CORPUS, f"corpus.path={text}", f"paths.cache_dir={work / 'cache'}"]
-    shape = [f"sequence_length={length}", f"global_batch_size={batch}"]
-    overrides = ["logger=none", *EQUAL, *shape, *small, *options.overrides]
-    rounds = 1 if options.smoke else options.rounds
-    return Setting(rounds, steps, options.threads, sizes, length, batch, overrides)
 
 
 @dataclass
@@ -140,16 +46,21 @@ class Measured:
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     def seconds(self) -> list[float]:
-        """Seconds of a step, one figure a round: the median, of the overhead part the mean.
+        """Seconds of a step, one figure a round: the median, of uneven steps the mean.
 
-        A mean because the cost of logging falls on every tenth step, which a median hides.
+        A median would hide the cost of logging, which falls on every tenth step.
         """
-        figure = mean if self.program.part == "overhead" else median
+        figure = mean if self.program.part in UNEVEN else median
         return [figure(r["step_seconds"][SKIPPED - 1 :]) for r in self.reports]
 
     def speeds(self) -> list[float]:
         """Tokens per second, one figure a round."""
         return [self.tokens_per_step / s for s in self.seconds()]
+
+    def bytes_per_token(self) -> float:
+        """Bytes that the processes of the program sent each other, over all steps timed."""
+        sent = [mean(r["sent_bytes"][SKIPPED - 1 :]) for r in self.reports]
+        return median(sent) / self.tokens_per_step
 
     def peaks(self) -> list[float]:
         """Peak memory in MB, one figure a round."""
@@ -194,16 +105,33 @@ def start(spec: dict[str, Any], threads: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure(part: str, setting: Setting, prepared: dict[str, Any]) -> list[Measured]:
-    """Run all programs of a part, interleaved."""
-    results = [Measured(p, setting.batch * setting.length) for p in programs(part)]
+def measure(
+    chosen: Iterable[Program], setting: Setting, prepared: dict[str, Any]
+) -> list[Measured]:
+    """Run programs, interleaved."""
+    results = [Measured(p, setting.batch * setting.length) for p in chosen]
     for number in range(setting.rounds):
         for result in results:
             spec = {**prepared, **result.program.spec(setting)}
-            result.reports.append(start(spec, setting.threads))
-            done = f"{part}, round {number + 1} of {setting.rounds}: {result.program.name}: "
+            result.reports.append(start(spec, setting.threads // result.program.processes))
+            name = f"{result.program.part}, {result.program.name}"
+            done = f"{name}, round {number + 1} of {setting.rounds}: "
             print(f"{done}{result.speeds()[-1]:,.0f} tokens/s", file=sys.stderr, flush=True)
     return results
+
+
+def prepare(setting: Setting, work: str) -> dict[str, Any]:
+    """Tokenize, and say what the machine is and at most reaches."""
+    spec = {"mode": "prepare", "overrides": setting.overrides, "work": work}
+    report = start(spec, setting.threads)
+    versions = report["versions"]
+    print(
+        f"{report['machine']['processor']}, {setting.threads} threads, "
+        f"torch {versions['torch']}, Transformers {versions['transformers']}; {setting.batch} "
+        f"rows of {setting.length} tokens a step, {report['token_count']:,} tokens of text",
+        flush=True,
+    )
+    return report
 
 
 def cells(result: Measured, base: Measured) -> list[str]:
@@ -242,7 +170,25 @@ def remarks(results: list[Measured], bases: dict[str, Measured], threads: int) -
     return lines
 
 
-def show(part: str, results: list[Measured], threads: int, markdown: bool) -> None:
+def ceilings(results: list[Measured], peak: dict[str, float]) -> list[str]:
+    """The speed at which a step would consist of its matrix products alone, at their peak."""
+    lines = []
+    for precision in ("fp32", "bf16"):
+        ours = [r for r in results if r.program.name == f"loom, {precision}"]
+        peers = [r for r in results if r.program.name == f"Trainer, {precision}"]
+        if ours and peers:
+            fastest = ours[0].tokens_per_step * peak[precision] / ours[0].middle("flops_per_step")
+            ratio = fastest / median(peers[0].speeds())
+            lines.append(
+                f"{precision}: products reach {peak[precision] / 1e9:,.0f} GFLOP/s here, so no "
+                f"program can train at more than {fastest:,.0f} tokens/s, {ratio:.2f} x Trainer"
+            )
+    return lines
+
+
+def show(
+    part: str, results: list[Measured], threads: int, markdown: bool, peak: dict[str, float]
+) -> None:
     """Print the table of a part, and what it rests on."""
     console = Console(width=None if Console().is_terminal else 130)
     bases = {r.program.name: r for r in results}
@@ -255,7 +201,8 @@ def show(part: str, results: list[Measured], threads: int, markdown: bool) -> No
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    lines = [f"- {line}" for line in remarks(results, bases, threads)]
+    told = [*remarks(results, bases, threads), *ceilings(results, peak)]
+    lines = [f"- {line}" for line in told]
     if markdown:
         body = [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]
         lines = ["", f"{PART_TITLES[part]}:", "", *body, "", *lines, ""]
@@ -267,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(prog="bench.py", description=__doc__)
     for name, default in (("rounds", 3), ("steps", 12), ("threads", 2)):
         arguments.add_argument(f"--{name}", type=int, default=default, help=f"default {default}")
-    arguments.add_argument("--only", choices=PART_TITLES, help="one part instead of all")
+    arguments.add_argument("--only", choices=PARTS, help="one part instead of all")
     arguments.add_argument("--markdown", action="store_true", help="print Markdown tables too")
     arguments.add_argument("--smoke", action="store_true", help="does it run? 1 round, tiny")
     arguments.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of `loom train`")
@@ -281,18 +228,11 @@ def main() -> None:
         parser().error(f"give --steps above {SKIPPED}, and --rounds and --threads of at least 1")
     with tempfile.TemporaryDirectory(prefix="loom-speed-") as work:
         setting = setting_of(options, Path(work))
-        spec = {"mode": "prepare", "overrides": setting.overrides, "work": work}
-        report = start(spec, setting.threads)
-        versions = report["versions"]
-        print(
-            f"{report['machine']['processor']}, {setting.threads} threads, "
-            f"torch {versions['torch']}, Transformers {versions['transformers']}; {setting.batch} "
-            f"rows of {setting.length} tokens a step, {report['token_count']:,} tokens of text",
-            flush=True,
-        )
+        report = prepare(setting, work)
         prepared = {key: report[key] for key in ("tokens", "tokenizer")}
-        for part in [options.only] if options.only else PART_TITLES:
-            show(part, measure(part, setting, prepared), setting.threads, options.markdown)
+        for part in [options.only] if options.only else PARTS:
+            results = measure(programs(part), setting, prepared)
+            show(part, results, setting.threads, options.markdown, report["peak"])
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ JSON names the mode, which is one of
   loom      `loom train`, through the function the console script calls
   trainer   Transformers' Trainer on the same tokens
   bare      a plain loop over the model, batches and optimizer of `loom`
+  ddp       Lightning's own Trainer and DDP on the module and the batches of `loom`
 
 and the last line of stdout is a JSON object. Every mode is timed by the same global hook after
 each optimizer step. What is not needed is not imported: imports count in the peak memory.
@@ -16,18 +17,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Spec = dict[str, Any]
-LEARNING_RATE, WEIGHT_DECAY, BETAS, CLIP, MASK_RATE = 1e-3, 0.1, (0.9, 0.95), 1.0, 0.15
+from transformers_peer import Spec, blocks, held_out_loss, peer_collator, peer_model
+
+LEARNING_RATE, WEIGHT_DECAY, BETAS, CLIP = 1e-3, 0.1, (0.9, 0.95), 1.0
 
 
 class Timer:
-    """Wall and processor time of every optimizer step, and peak memory after the last one."""
+    """Time of every optimizer step, what it sent, and peak memory after the last one.
+
+    Of several optimizers the one that steps first counts: others act between its steps.
+    """
 
     def __init__(self, spec: Spec) -> None:
         from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -35,10 +40,16 @@ class Timer:
         self.started, self.steps = spec["started"], spec["steps"]
         self.wall: list[float] = []
         self.processor: list[float] = []
+        self.sent: list[float] = []
+        self.optimizer: Any = None
         self.peak_bytes = 0
         register_optimizer_step_post_hook(self._stepped)
 
-    def _stepped(self, *_: Any) -> None:
+    def _stepped(self, optimizer: Any, *_: Any) -> None:
+        self.optimizer = self.optimizer or optimizer
+        if optimizer is not self.optimizer:
+            return
+        self.sent.append(loopback_bytes())
         self.wall.append(time.monotonic())
         self.processor.append(time.process_time())
         if len(self.wall) == self.steps:
@@ -54,6 +65,7 @@ class Timer:
             "first_step_seconds": self.wall[0] - self.started,
             "step_seconds": differences(self.wall),
             "processor_seconds": differences(self.processor),
+            "sent_bytes": differences(self.sent),
             "peak_bytes": self.peak_bytes,
         }
 
@@ -61,6 +73,12 @@ class Timer:
 def differences(values: list[float]) -> list[float]:
     """Each value minus the one before."""
     return [after - before for before, after in itertools.pairwise(values)]
+
+
+def loopback_bytes() -> float:
+    """Bytes that the processes of this machine have sent each other over 127.0.0.1."""
+    lines = Path("/proc/net/dev").read_text(encoding="ascii").splitlines()
+    return float(next(line.split()[1] for line in lines if line.strip().startswith("lo:")))
 
 
 def composed(overrides: list[str]) -> Any:
@@ -74,6 +92,8 @@ def composed(overrides: list[str]) -> Any:
 
 def prepare(spec: Spec) -> dict[str, Any]:
     """Tokens and tokenizer on disk, so that no timed program has to make them."""
+    import torch
+
     from loomlab.run.assembly import open_corpus
     from loomlab.run.environment import describe_environment
 
@@ -84,8 +104,22 @@ def prepare(spec: Spec) -> dict[str, Any]:
         "tokens": str(corpus.train_tokens.folder.absolute()),
         "token_count": len(corpus.train_tokens),
         "tokenizer": str(tokenizer),
+        "peak": {"fp32": product_peak(torch.float32), "bf16": product_peak(torch.bfloat16)},
         **describe_environment(),
     }
+
+
+def product_peak(dtype: Any) -> float:
+    """FLOPs a second of the best of some large matrix products: what no training can exceed."""
+    import torch
+
+    left, right = torch.ones(1024, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+    seconds = []
+    for _ in range(30):
+        begun = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - begun)
+    return float(2 * 1024**3 / min(seconds))
 
 
 def loom(spec: Spec) -> dict[str, Any]:
@@ -99,6 +133,7 @@ def loom(spec: Spec) -> dict[str, Any]:
     summary = RunFolder(folder).summary()
     return timer.result() | {
         "loss": summary["best"]["val/loss"],
+        "flops_per_step": summary["flops"] / summary["steps"],
         "parameters": summary["parameters"],
         "bf16": summary["precision"] == "bf16-mixed",
     }
@@ -121,12 +156,50 @@ def bare(spec: Spec) -> dict[str, Any]:
     objective, corpus = parts.objective.train(), parts.corpus
     optimizer = make(config.optimizer)(model=objective.model)
     for _, batch in zip(range(spec["steps"]), corpus.train_dataloader(), strict=False):
-        optimizer.zero_grad()
-        objective.loss(*objective.predict(batch)).backward()
+        objective.training_step(batch, 0).backward()
         torch.nn.utils.clip_grad_norm_(objective.model.parameters(), CLIP)
         optimizer.step()
+        optimizer.zero_grad()
     numbers = evaluate(objective, corpus, False, config.trainer.limit_val_batches)
     parameters = sum(p.numel() for p in objective.model.parameters())
+    return timer.result() | {
+        "loss": numbers["val/loss"], "parameters": parameters, "bf16": False,
+    }  # fmt: skip
+
+
+def ddp(spec: Spec) -> dict[str, Any]:
+    """Lightning's Trainer and DDP, with no callback and no logger, on what `loom` would train.
+
+    Lightning starts this program a second time for the second process.
+    """
+    timer = Timer(spec)
+    import pytorch_lightning as pl
+
+    from loomlab.parallelism.meeting import leave_group
+    from loomlab.parallelism.threads import divide_threads
+    from loomlab.run.assembly import assemble, make
+    from loomlab.run.evaluation import evaluate
+    from loomlab.run.folder import RunFolder
+    from loomlab.run.quiet import quiet_libraries
+
+    quiet_libraries()
+    config = composed(spec["overrides"])
+    devices = config.parallelism.devices
+    divide_threads(devices)
+    make(config.runtime)().apply()
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    parts = assemble(config, RunFolder(Path(spec["work"]) / f"run{rank}"))
+    pl.Trainer(
+        accelerator="cpu", strategy="ddp", devices=devices, use_distributed_sampler=False,
+        max_steps=spec["steps"], max_epochs=-1, limit_val_batches=0, gradient_clip_val=CLIP,
+        logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(parts.objective, datamodule=parts.corpus)  # fmt: skip
+    leave_group()
+    if rank:
+        sys.exit()
+    numbers = evaluate(parts.objective, parts.corpus, False, config.trainer.limit_val_batches)
+    parameters = sum(p.numel() for p in parts.objective.model.parameters())
     return timer.result() | {
         "loss": numbers["val/loss"], "parameters": parameters, "bf16": False,
     }  # fmt: skip
@@ -170,99 +243,13 @@ def trainer(spec: Spec) -> dict[str, Any]:
     model = peer_model(spec, tokenizer)  # the trained one is still wrapped for autocast
     model.load_state_dict(program.model.state_dict())
     parameters = sum(p.numel() for p in model.parameters())
+    loss = held_out_loss(model, composed(spec["overrides"]), spec["bf16"])
     return timer.result() | {
-        "loss": held_out_loss(model, spec), "parameters": parameters, "bf16": spec["bf16"],
+        "loss": loss, "parameters": parameters, "bf16": spec["bf16"],
     }  # fmt: skip
 
 
-def peer_model(spec: Spec, tokenizer: Any) -> Any:
-    """GPT2LMHeadModel or BertForMaskedLM of the size of our model, without dropout."""
-    length, size = spec["length"], spec["size"]
-    shared = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    if spec["objective"] == "clm":
-        from transformers import GPT2Config, GPT2LMHeadModel
-
-        return GPT2LMHeadModel(
-            GPT2Config(
-                n_layer=size["layers"], n_embd=size["width"], n_head=size["heads"],
-                n_positions=length, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-                bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id,
-                **shared,
-            )
-        )  # fmt: skip
-    from transformers import BertConfig, BertForMaskedLM
-
-    return BertForMaskedLM(
-        BertConfig(
-            num_hidden_layers=size["layers"], hidden_size=size["width"],
-            num_attention_heads=size["heads"], intermediate_size=4 * size["width"],
-            max_position_embeddings=length, hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0, **shared,
-        )
-    )  # fmt: skip
-
-
-def peer_collator(spec: Spec, tokenizer: Any) -> Callable[..., Any]:
-    """The collator that the examples of Transformers take for the objective."""
-    from transformers import DataCollatorForLanguageModeling, default_data_collator
-
-    if spec["objective"] == "clm":
-        return default_data_collator
-    return DataCollatorForLanguageModeling(tokenizer, mlm=True, mlm_probability=MASK_RATE)
-
-
-def blocks(spec: Spec, special_ids: list[int] | None) -> Any:
-    """Fixed blocks of the token file, as the examples' group_texts makes them.
-
-    Columns are those of the examples; tensors straight from the memory map instead of the lists
-    an Arrow table gives spare the peer a conversion.
-    """
-    import numpy as np
-    import torch
-    from torch.utils.data import Dataset
-
-    from loomlab.text.token_file import TokenFile
-
-    tokens, length = TokenFile(Path(spec["tokens"])).tokens, spec["length"]
-
-    class Blocks(Dataset[dict[str, torch.Tensor]]):
-        def __len__(self) -> int:
-            return len(tokens) // length
-
-        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-            ids = tokens[index * length : (index + 1) * length].astype(np.int64)
-            ids_T = torch.from_numpy(ids)
-            row = {"input_ids": ids_T, "attention_mask": torch.ones_like(ids_T)}
-            if special_ids is None:
-                return {**row, "labels": ids_T}
-            special = np.isin(ids, special_ids).astype(np.int64)
-            return {**row, "special_tokens_mask": torch.from_numpy(special)}
-
-    return Blocks()
-
-
-def held_out_loss(model: Any, spec: Spec) -> float:
-    """Loss of the peer's model on our held-out windows, scored by our code; not timed."""
-    from loomlab.run.assembly import make, open_corpus
-    from loomlab.run.evaluation import evaluate
-
-    config = composed(spec["overrides"])
-    corpus = open_corpus(config)
-    objective = make(config.objective)(
-        model=model,
-        tokenizer=corpus.hf_tokenizer,
-        optimizer=None,
-        scheduler=None,
-        context=None,
-        bytes_per_token=corpus.bytes_per_token,
-        seed=config.seed,
-    )
-    corpus.collate = objective.collate
-    numbers = evaluate(objective, corpus, spec["bf16"], config.trainer.limit_val_batches)
-    return numbers["val/loss"]
-
-
-MODES = {"prepare": prepare, "loom": loom, "trainer": trainer, "bare": bare}
+MODES = {"prepare": prepare, "loom": loom, "trainer": trainer, "bare": bare, "ddp": ddp}
 
 
 def main() -> None:

@@ -15,6 +15,11 @@ class InputError(ValueError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, in a line; its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(word: str, known: Iterable[str], what: str = "") -> str:
     """The closest known word, or the list of all when it is short."""
     names = sorted(map(str, known))

@@ -16,7 +16,7 @@ from loomlab.run.session import record_choice
 
 MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
 # Steps that are far too large: what was reached is lost again, so the best is not the last.
-DIVERGING = ["optimizer=sgd", "optimizer.lr=300", "scheduler=constant", "scheduler.warmup=0"]
+DIVERGING = ["optimizer=sgd", "optimizer.lr=10", "scheduler=constant", "scheduler.warmup=0"]
 RUN = [*MODEL, "callbacks=[checkpoint]", "trainer.val_every_n_steps=1", "budget.steps=5"]
 
 
@@ -117,3 +117,48 @@ def test_a_resumed_run_remembers_its_best(train: Callable[..., RunFolder]):
     assert after["callbacks"]["Checkpoint"]["best"] <= before["best"]
     if after["callbacks"]["Checkpoint"]["best_step"] == before["best_step"]:
         assert (folder.checkpoints / "best.ckpt").read_bytes() == best
+
+
+class Cut(BaseException):
+    """The end of a process, as far as a test can have one."""
+
+
+class CutOff(pl.Callback):
+    """Ends the run in the middle of the validation of a step, or just before it."""
+
+    def __init__(self, step: int, before: bool) -> None:
+        self.step, self.before = step, before
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == self.step and not self.before:
+            raise Cut
+
+    def on_validation_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.global_step == self.step and self.before:
+            raise Cut
+
+
+@pytest.mark.parametrize("every", ["null", "2", "3"])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_validation_cut_off_is_done_first_when_resumed(
+    train: Callable[..., RunFolder], tiny: Callable[..., list[str]], every: str, before: bool
+):
+    saving = f"callbacks.checkpoint.every_n_train_steps={every}"
+    settings = [*RUN, *DIVERGING, saving, "trainer.val_every_n_steps=2", "budget.steps=6"]
+    whole = train(*settings, folder="whole")
+    with composing():
+        config = record_choice(compose_job(tiny(*settings)))
+    folder = RunFolder(config.paths.output_dir)
+    folder.create(config, tiny(*settings))
+    parts = assemble(config, folder)
+    trainer = build_trainer(config, parts, folder, FP32())
+    at = 0 if before and every == "2" else len(trainer.callbacks)  # its state is saved by then
+    trainer.callbacks.insert(at, CutOff(4, before))
+    with pytest.raises(Cut):
+        trainer.fit(parts.objective, datamodule=parts.corpus)
+    train(*settings, f"resume={folder.path}")
+    assert held_out(folder) == held_out(whole)
+    best = [load(f.checkpoints / "best.ckpt") for f in (whole, folder)]
+    assert best[0]["global_step"] == best[1]["global_step"]
+    for key, value in best[0]["state_dict"].items():
+        assert torch.equal(value, best[1]["state_dict"][key])

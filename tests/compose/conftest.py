@@ -45,10 +45,8 @@ def project(tmp_path: Path) -> Path:
 def said() -> Iterator[Callable[..., str]]:
     """The gate's message on overrides; empty where all is well."""
 
-    def message(
-        *overrides: str, multirun: bool = False, arguments: list[str] | None = None
-    ) -> str:
-        checked = check(list(overrides), multirun, arguments)
+    def message(*overrides: str, arguments: list[str] | None = None) -> str:
+        checked = check(list(overrides), arguments)
         return checked.message() if checked.problems else ""
 
     yield message

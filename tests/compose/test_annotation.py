@@ -20,7 +20,8 @@ def read(text: str) -> Any:
         ("int | None", Optional[int]), ("None | str", Optional[str]),  # noqa: UP045
         ("int | float", float), ("int | str", Any), ("list[float]", list[float]),
         ("list[str]", list[str]), ("dict[str, Any]", dict[str, Any]), ("dict", dict[str, Any]),
-        ("dict[str, int]", dict[str, int]), ("Path", Any), ("tuple[int, int]", Any),
+        ("dict[str, int]", dict[str, int]),
+        ("dict[str, Literal[3, 4]]", dict[str, int]), ("Path", Any), ("tuple[int, int]", Any),
         ('Literal["a", "b"]', str), ("Literal[1, 2]", int), ('Literal[1, "a"]', Any),
         ('Annotated[int, "[1, inf)"]', int),
         ('Annotated[float, "[0, 1)"] | None', Optional[float]),  # noqa: UP045
@@ -66,3 +67,10 @@ def test_none_needs_no_bound_and_choices_are_named():
     assert meaning.complaint("relu") == ""
     assert meaning.complaint("rleu") == "'rleu' is none of gelu, relu"
     assert read('Literal["a", "b"] | None').choices == ("a", "b")
+
+
+def test_a_dict_is_judged_by_its_values():
+    meaning = read("dict[str, Literal[3, 4]]")
+    assert meaning.complaint({"a": 3, "b": 4}) == ""
+    assert meaning.complaint({"a": 3, "b": 5}) == "'5' is none of 3, 4"
+    assert "outside" in read('dict[str, Annotated[int, "[1, inf)"]]').complaint({"a": 0})

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from loomlab.compose.composer import compose_job, composing, expand_sweep
+from loomlab.compose.composer import compose_job, composing
 
 
 def test_defaults_compose_and_resolve():
@@ -44,10 +44,3 @@ def test_state_is_put_back_also_after_an_error():
     with pytest.raises(KeyError), composing():
         raise KeyError("inside")
     assert not GlobalHydra.instance().is_initialized()
-
-
-def test_grid_is_expanded():
-    with composing() as loader:
-        jobs = expand_sweep(["model=gpt,bert", "optimizer.lr=range(1,3)"], loader)
-    assert len(jobs) == 4
-    assert jobs[0] == ["model=gpt", "optimizer.lr=1"]

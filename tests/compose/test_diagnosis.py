@@ -22,7 +22,7 @@ Said = Callable[..., str]
         ("model.layers=1.5", "model.layers: '1.5' is not a whole number"),
         ("seed=x", "seed: 'x' is not a whole number"),
         ("model.tied=maybe", "model.tied: "),
-        ("optimizer=null", "null is no option; options: adamw"),
+        ("optimizer=null", "null is no option; options: adafactor, adamw"),
         ("callbacks=null", "for none write callbacks=[]"),
         ("model=gpt,bert", "takes one option, not several; for a sweep over them add -m"),
         ("optimizer.lr=1,2", "takes one value, not several; for a sweep over them add -m"),

@@ -2,6 +2,7 @@
 
 import re
 
+from loomlab.compose.axes import OF_MANY_RUNS, OF_OTHER_VERBS
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.matrix import matrix_table, refused_pairs
 from loomlab.compose.search import package_conf
@@ -24,10 +25,16 @@ def test_table_holds_every_refused_pair_and_its_count():
 def test_every_row_gives_a_reason():
     rows = [line.split("|") for line in matrix_table(CATALOG).splitlines() if line[:3] == "| `"]
     assert rows
-    assert all(len(row[2].strip()) > 10 for row in rows)
+    bare = [row[1:3] for row in rows if not re.search(r": |, so .* would change nothing", row[2])]
+    assert bare == []
 
 
 def test_number_of_pairs():
-    sizes = [len(CATALOG.picks(axis)) for axis in CATALOG.options if CATALOG.picks(axis)]
+    axes = [
+        a
+        for a in CATALOG.options
+        if CATALOG.picks(a) and a not in OF_MANY_RUNS + tuple(OF_OTHER_VERBS)
+    ]
+    sizes = [len(CATALOG.picks(axis)) for axis in axes]
     pairs = (sum(sizes) ** 2 - sum(size**2 for size in sizes)) // 2
     assert matrix_table(CATALOG).startswith(f"{pairs} pairs of options on {len(sizes)} axes")

@@ -38,6 +38,25 @@ Said = Callable[..., str]
             ["parallelism=ddp", "parallelism.devices=3"],
             "16 rows cannot be shared by 3 processes x 1 micro-steps; nearest that can: 15 or 18",
         ),
+        (
+            ["parallelism=ddp", "parallelism.devices=1", "parallelism.num_nodes=3"],
+            "16 rows cannot be shared by 3 processes x 1 micro-steps; nearest that can: 15 or 18",
+        ),
+        (
+            ["parallelism=ddp", "micro_batch_size=3"],
+            "micro_batch_size: 16 rows cannot be cut into micro-batches of 3 in 2 processes; "
+            "nearest that can: 2 or 4, or global_batch_size=12 or 18",
+        ),
+        (
+            ["micro_batch_size=4", "trainer.accumulate_grad_batches=2"],
+            "micro_batch_size: 4 rows make 4 micro-steps of 1 processes out of global_batch_size="
+            "16, and trainer.accumulate_grad_batches=2; give one of the two",
+        ),
+        (
+            ["parallelism=pipeline", "micro_batch_size=3"],
+            "micro-batches of 3 in 1 processes x 4 parts; nearest that can: 2 or 4, or global",
+        ),
+        (["micro_batch_size=0"], "micro_batch_size: 0 is outside [1, inf)"),
         (["+typo=1"], "typo: there is no such key or axis"),
         (["+budget.hours=1"], "budget.hours: there is no such key"),
         (["+optimizer.lrr=1"], "AdamW has no setting 'lrr'; did you mean lr?"),
@@ -53,7 +72,12 @@ Said = Callable[..., str]
         (["optimizer.lr=${oc.env:NO_SUCH_VARIABLE}"], "optimizer.lr: ${oc.env:NO_SUCH_VARIABLE}"),
         (["corpus=text"], "corpus.path: nothing is set"),
         (["corpus=text", "corpus.path=/no/such/file.txt"], "/no/such/file.txt does not exist"),
-        (["model._target_=nowhere.Thing"], "model._target_: there is no module 'nowhere'"),
+        (["model._target_=nowhere.Thing"], "model._target_: nowhere.Thing is outside loomlab"),
+        (
+            ["model._target_=loomlab.model.gtp.GPTConfig"],
+            "there is no module 'loomlab.model.gtp' to take 'GPTConfig' from; did you mean "
+            "loomlab.model.gpt.GPTConfig?",
+        ),
         (["~optimizer"], "optimizer: no such option is selected"),
         (["model=hf"], "needs exactly one of model.name"),
         (

@@ -51,4 +51,4 @@ def test_optional_settings_take_null():
     node.gradient_clip_val = None
     assert node.gradient_clip_val is None
     with pytest.raises(OmegaConfBaseException):
-        node.accumulate_grad_batches = None
+        node.log_every_n_steps = None

@@ -7,8 +7,8 @@ import pytest
 
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job, composing
-from loomlab.compose.gate import check
 from loomlab.compose.search import all_conf_dirs, named_conf_dirs, package_conf, user_conf_dirs
+from loomlab.sweep.plan import plan
 
 Said = Callable[..., str]
 WAYS = ("LOOM_CONF", "./conf", "--config-dir", "--config-dir=", "hydra.searchpath")
@@ -63,9 +63,9 @@ def test_option_of_the_user_is_checked(
 
 def test_option_of_the_user_is_swept(arguments: list[str]):
     given = [*overrides_of(arguments), "optimizer=sign,adamw", "seed=1,2"]
-    checked = check(given, True, arguments)
+    checked = plan(given, arguments).checked
     assert not checked.problems, checked.message()
-    targets = [config.optimizer._target_.rpartition(".")[2] for config in checked.configs]
+    targets = [config.optimizer._target_.rpartition(".")[2] for config in checked.configs.values()]
     assert targets == ["Sign", "Sign", "AdamW", "AdamW"]
 
 

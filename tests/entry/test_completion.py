@@ -46,7 +46,7 @@ def tab(line: str, folder: Path) -> list[str]:
         ("loom tr", {"train"}),
         ("loom ", set(VERBS)),
         ("loom options opt", {"optimizer"}),
-        ("loom train optimizer=", {"optimizer=adamw", "optimizer=muon", "optimizer=sgd"}),
+        ("loom train optimizer=a", {"optimizer=adamw", "optimizer=adafactor"}),
         ("loom train model=gpt_s", {"model=gpt_small"}),
         ("loom validate seed=1 scheduler=c", {"scheduler=constant", "scheduler=cosine"}),
         ("loom train optimizer.l", {"optimizer.lr="}),

@@ -16,8 +16,10 @@ def test_list_names_every_option_and_its_state(tmp_path, capsys):
     assert run(["list", "--cache-dir", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     states = {line.split()[0]: line for line in lines}
-    folder = Path(__file__).parents[2] / "src" / "loomlab" / "corpus"
-    assert set(states) == {f.stem for f in folder.glob("*.py")} - {"__init__", "base"}
+    conf = Path(__file__).parents[2] / "conf" / "corpus"
+    assert set(states) == {f.stem for f in conf.glob("*.yaml")} | {"minilm", "smollm2"}
+    assert "not fetched" in states["wikitext103"]
+    assert "model: " in states["minilm"]
     assert "no download" in states["python_stdlib"]
     assert "Eighteen English books" in states["gutenberg"]
     assert "fetched" in states["gutenberg"]
@@ -64,7 +66,9 @@ def test_show_counts_documents_and_bytes(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["fetch", "gutenburg"], "did you mean gutenberg"),
-        (["show", "qqq"], "corpora: gutenberg, python_stdlib, text"),
+        (["show", "qqq"], "known: bookcorpus, c4, factbook, gutenberg, hf, labelled"),
+        (["show", "minilm"], "minilm is a model, not text: `loom corpora fetch minilm`"),
+        (["show", "hf"], "exactly one of corpus.name and corpus.path"),
         (["show", "text"], r"corpus\.path: nothing is set"),
         (["show", "text", "pth=x"], r"pth=x: give KEY=VALUE with a key of path"),
     ],
@@ -72,3 +76,23 @@ def test_show_counts_documents_and_bytes(tmp_path, capsys):
 def test_mistakes_are_one_sentence(arguments, message):
     with pytest.raises(InputError, match=message):
         run(arguments)
+
+
+def test_a_dataset_out_of_reach_is_one_sentence_without_heavy_imports(tmp_path):
+    code = (
+        "import sys; from loomlab.entry.corpora import run\n"
+        "from loomlab.errors import InputError\n"
+        "try: run(sys.argv[1:])\n"
+        "except InputError as error: print(error)\n"
+        "assert not {'torch', 'transformers', 'pytorch_lightning'} & set(sys.modules)"
+    )
+    arguments = ["fetch", "wikitext103", "--cache-dir", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "corpus=hf corpus.path=/path/to/folder, or choose corpus=gutenberg" in done.stdout
+
+
+def test_show_takes_a_local_folder(tmp_path, capsys):
+    (tmp_path / "train.jsonl").write_text('{"text": "some words"}\n' * 40)
+    assert run(["show", "hf", f"path={tmp_path}", "--cache-dir", str(tmp_path / "cache")]) == 0
+    assert "40 documents, 400 bytes, 5.0% of the bytes held out" in capsys.readouterr().out

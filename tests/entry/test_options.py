@@ -58,3 +58,9 @@ def test_matrix(capsys: pytest.CaptureFixture[str]):
 def test_misspelled_axis():
     with pytest.raises(InputError, match="did you mean optimizer"):
         run(["optimzer"])
+
+
+def test_what_can_be_searched_is_said_below_the_settings(capsys: pytest.CaptureFixture[str]):
+    lines = [line.strip() for line in printed(capsys, "optimizer")]
+    at = lines.index("sweep.search=[optimizer] tries optimizer.lr=tag(log, interval(2e-3, 0.1))")
+    assert "optimizer.ns_steps = 5" in lines[at - 9 : at], "those of muon"

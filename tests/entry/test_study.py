@@ -8,6 +8,7 @@ import pytest
 from loomlab.entry.cli import main
 from loomlab.entry.study import run
 from loomlab.run.folder import find_runs
+from loomlab.run.ledger import DONE, FAILED, Ledger
 
 SMALL = "model.layers=1 model.width=16 model.heads=2"
 DRAW = """\
@@ -44,6 +45,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., l
     return folder
 
 
+@pytest.mark.slow
 def test_run_reuse_and_redraw(study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     assert run(["mini", "--smoke"]) == 0
     first = capfd.readouterr().out
@@ -86,8 +88,10 @@ def test_a_sweep_that_fails_is_told_by_the_exit_code(
     assert run(["mini", "--smoke"]) == 1
     assert "drawn from 2 runs" in capfd.readouterr().out
     output = tmp_path / "outputs" / "studies" / "mini-smoke"
-    assert (output / "gpt" / "command.txt").is_file()
-    assert not (output / "ngram" / "command.txt").exists()
+    assert {job.state for job in Ledger(output / "gpt").jobs()} == {DONE}
+    (failed,) = Ledger(output / "ngram").jobs()
+    assert (failed.state, failed.error_type) == (FAILED, "InputError")
+    assert "the validation part of the corpus has 0 documents" in str(failed.message)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

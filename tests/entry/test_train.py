@@ -1,6 +1,5 @@
 """`loom train` as a process: runs and sweeps end in run folders, refusals leave nothing behind."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -36,16 +35,14 @@ def test_refusal_leaves_nothing(loom: Loom, work: Path, overrides: list[str], wo
 
 def test_sweep_ends_in_a_folder_per_job(loom: Loom, work: Path, tiny: Callable[..., list[str]]):
     given = [o for o in tiny(*SMALL) if "output_dir" not in o]
-    sweep = ["optimizer=adamw,sgd", "scheduler=constant,linear", "paths.sweep_dir=swept"]
+    sweep = ["optimizer=adamw,sgd", "launch.n_parallel=2", "paths.sweep_dir=swept"]
     done = loom("train", "-m", *given, *sweep)
     assert done.returncode == 0, done.stderr
     runs = find_runs(work / "swept")
-    assert [run.path.name[:4] for run in runs] == ["000_", "001_", "002_", "003_"]
+    assert [run.path.name[:4] for run in runs] == ["000_", "001_"]
     assert {run.summary()["status"] for run in runs} == {"finished"}
-    picked = [
-        (r.summary()["choice"]["optimizer"], r.summary()["choice"]["scheduler"]) for r in runs
-    ]
-    assert picked == [(o, s) for o in ("adamw", "sgd") for s in ("constant", "linear")]
+    assert [run.summary()["choice"]["optimizer"] for run in runs] == ["adamw", "sgd"]
+    assert {"report.html", "results.csv"} <= {p.name for p in (work / "swept").iterdir()}
     assert all("train.log" in {p.name for p in run.path.iterdir()} for run in runs)
 
 
@@ -84,17 +81,15 @@ def test_option_of_the_user_trains(loom: Loom, work: Path, tiny: Callable[..., l
     assert "Plain has no setting 'lrr'; did you mean lr?" in wrong.stderr
 
 
-def test_failure_while_training_is_recorded(
+def test_a_refusal_by_the_data_leaves_nothing(
     loom: Loom, tiny: Callable[..., list[str]], work: Path
 ):
-    """What only the data can tell: exit code, a sentence in the summary, no finished model."""
+    """What only the data can tell: exit code, a sentence, no folder of a run that never was."""
     done = loom("train", *tiny(*SMALL, "sequence_length=10000000"))
     assert done.returncode == 2
+    assert "sequence_length" in done.stderr
     assert "Traceback" not in done.stderr
-    summary = json.loads((work.parent / "run" / "summary.json").read_text())
-    assert summary["status"] == "failed"
-    assert "sequence_length" in summary["error"]
-    assert not (work.parent / "run" / "model").exists()
+    assert not (work.parent / "run").exists()
 
 
 def test_hydras_own_flags_work_without_training(loom: Loom, work: Path):

@@ -16,6 +16,7 @@ from loomlab.compose.gate import check
 from loomlab.entry import options
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
+from loomlab.sweep.plan import plan
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "own_option"
 SMALL = [
@@ -66,9 +67,9 @@ def test_from_its_folder_it_is_listed_with_its_setting(capsys: pytest.CaptureFix
 def test_what_the_readme_sweeps_is_valid():
     sweep = ["objective=focal", "objective.gamma=0,1,2", "model=gpt_tiny", "budget.steps=50"]
     assert " ".join(sweep) in (FOLDER / "README.md").read_text(encoding="utf-8")
-    checked = check(sweep, multirun=True)
+    checked = plan(sweep).checked
     assert not checked.problems, checked.message()
-    assert [config.objective.gamma for config in checked.configs] == [0, 1, 2]
+    assert [config.objective.gamma for config in checked.configs.values()] == [0, 1, 2]
 
 
 @pytest.mark.usefixtures("here")
@@ -82,7 +83,7 @@ def test_what_the_readme_sweeps_is_valid():
     ],
 )
 def test_wrong_settings_are_refused(override: str, words: str):
-    checked = check(["objective=focal", override], multirun=False)
+    checked = check(["objective=focal", override])
     assert checked.problems
     assert words in checked.message()
 

@@ -18,12 +18,16 @@ FOLDER = Path(__file__).parents[2] / "experiments" / "speed"
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
     """experiments/speed/bench.py as a module."""
+    sys.path.insert(0, str(FOLDER))  # as when it runs as a script: its parts lie beside it
     spec = importlib.util.spec_from_file_location("speed_bench", FOLDER / "bench.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["speed_bench"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FOLDER))
     return module
 
 
@@ -34,6 +38,17 @@ def report(seconds: list[float], peak: float = 1e9) -> dict[str, object]:
         "peak_bytes": peak, "loss": 7.0, "parameters": 5e6, "bf16": False,
         "first_step_seconds": 3.0,
     }  # fmt: skip
+
+
+def test_the_ceiling_is_the_peak_of_the_products(bench: ModuleType):
+    """A step of 2e9 FLOPs at 1e10 FLOP/s is 5 steps, 500 tokens a second: half the peer's."""
+    peer, _, _, ours, *_ = bench.programs("clm")
+    rows = [bench.Measured(peer, 100, [report([0.1] * 5)])]
+    rows.append(bench.Measured(ours, 100, [report([0.2] * 5) | {"flops_per_step": 2e9}]))
+    (line,) = bench.ceilings(rows, {"fp32": 1e10, "bf16": 1e10})
+    assert line.startswith("fp32")
+    assert "10 GFLOP/s" in line
+    assert "500 tokens/s, 0.50 x" in line
 
 
 def test_figures_skip_the_first_steps_and_pair_rounds(bench: ModuleType):
@@ -83,7 +98,7 @@ def test_programs_are_valid_command_lines_of_one_shape(
     names = {p.name for p in bench.programs(part)}
     for program in bench.programs(part):
         assert program.base in names
-        checked = check(program.spec(setting)["overrides"], multirun=False)
+        checked = check(program.spec(setting)["overrides"])
         assert not checked.problems, checked.message()
         config = checked.configs[0]
         assert (config.model.layers, config.model.width, config.model.heads) == (4, 256, 4)
@@ -95,11 +110,11 @@ def test_programs_are_valid_command_lines_of_one_shape(
 def test_peer_learns_as_ours_does(bench: ModuleType, tmp_path: Path):
     """Rates and decays stand in two files; the peer's must be those of the command line."""
     text = (FOLDER / "peer.py").read_text(encoding="utf-8")
-    found = re.search(r"= ([\d.e-]+), ([\d.]+), \(([\d.]+), ([\d.]+)\), ([\d.]+), ", text)
+    found = re.search(r"= ([\d.e-]+), ([\d.]+), \(([\d.]+), ([\d.]+)\), ([\d.]+)\n", text)
     assert found is not None
     setting = bench.setting_of(bench.parser().parse_args([]), tmp_path)
     overrides = bench.programs("clm")[0].spec(setting)["overrides"]
-    config = check(overrides, multirun=False).configs[0]
+    config = check(overrides).configs[0]
     ours = [config.optimizer.lr, config.optimizer.weight_decay, *config.optimizer.betas]
     assert [float(x) for x in found.groups()] == [*ours, config.trainer.gradient_clip_val]
 

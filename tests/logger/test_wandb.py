@@ -1,22 +1,30 @@
-"""Weights and Biases, offline with the real client; files are read with its own reader."""
+"""Weights and Biases with the real client: offline files, and what arrives at a server."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import wandb
 
-from loomlab.logger.wandb import Wandb, finish, has_key
+from loomlab.logger.wandb import (
+    Wandb,
+    automatic_mode,
+    finish,
+    has_key,
+    remove_recordless,
+    server_url,
+)
 from loomlab.run.folder import RunFolder
+from loomlab.run.ledger import Ledger
 from loomlab.run.metrics_file import read_metrics
 
-RUN = [
-    *("model.layers=1", "model.width=16", "model.heads=2"),
-    *("logger=wandb", "logger.wandb.mode=offline"),
-]
+ONLINE = ["model.layers=1", "model.width=16", "model.heads=2", "logger=wandb"]
+RUN = [*ONLINE, "logger.wandb.mode=offline"]
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +68,10 @@ def test_history_config_and_end_are_in_the_file(train: Callable[..., RunFolder])
     assert [end["exit_code"] for end in of_kind(found, "exit")] == [0]
     assert run["display_name"] == "named"
     assert run["project"] == "loomlab"
-    assert run["tags"] == ["one", "two"]
+    assert run["tags"] == ["one", "two", "gpt", "clm", "text", "byte", "adamw"]
+    assert run["job_type"] == "train"
+    assert config["choice.model"] == "gpt"
+    assert "run_group" not in run, "it is no job of a sweep"
 
 
 def test_two_runs_of_one_process_are_two_runs(train: Callable[..., RunFolder]):
@@ -113,10 +124,141 @@ def test_a_key_is_found_in_the_environment_or_netrc(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     assert not has_key()
-    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password made-up\n")
-    (tmp_path / ".netrc").chmod(0o600)
-    assert has_key()
+    (tmp_path / ".netrc").touch(0o600)
+    for host in ("api.wandb.ai", urlsplit(server_url()).netloc):
+        (tmp_path / ".netrc").write_text(f"machine {host} login user password made-up\n")
+        assert has_key()
+    (tmp_path / ".netrc").write_text("machine example.org login user password made-up\n")
+    assert not has_key()
     (tmp_path / ".netrc").write_text("this is no netrc")
     assert not has_key()
     monkeypatch.setenv("WANDB_API_KEY", "made-up")
     assert has_key()
+
+
+@pytest.fixture
+def server(wandb_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The double, with the client of this process led to it."""
+    for name, value in wandb_server.environment.items():
+        monkeypatch.setenv(name, value)
+    wandb.teardown()  # its settings are those of the moment it was first used
+    yield wandb_server
+    wandb.teardown()
+
+
+def by_step(history: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """The numbers that arrived, as rows of metrics.csv."""
+    rows: dict[int, dict[str, float]] = {}
+    for line in history:
+        step = line["trainer/global_step"]
+        told = {k: v for k, v in line.items() if k[0] != "_" and isinstance(v, int | float)}
+        rows.setdefault(step, {}).update(told | {"step": step})
+        rows[step].pop("trainer/global_step", None)
+    return [rows[step] for step in sorted(rows)]
+
+
+def test_what_arrives_are_the_rows_of_the_run(train: Callable[..., RunFolder], server: Any):
+    folder = train(*ONLINE, "trainer.val_every_n_steps=1", "budget.steps=4", "seed=3")
+    run = server.run()
+    rows = read_metrics(folder.metrics)
+    assert len(rows) == 4
+    assert by_step(run.history) == rows, "tokens, flops and seconds of each step among them"
+    begun = {key: value["value"] for key, value in run.configs[0].items()}
+    assert begun["seed"] == 3
+    assert begun["model"]["width"] == 16
+    assert begun["choice.optimizer"] == "adamw"
+    assert begun["choice.compression"] == "none"
+    assert run.exit_codes == [0]
+    assert run.fields["displayName"] == folder.path.name
+    best = min(row["val/bits_per_byte"] for row in rows)
+    assert run.summary["val/bits_per_byte"] == {"min": best}
+    assert run.summary["val/accuracy"] == {"max": max(row["val/accuracy"] for row in rows)}
+    said = folder.summary()
+    assert run.summary["best/val/loss"] == said["best"]["val/loss"]
+    assert run.summary["parameters"] == said["parameters"]
+
+
+@pytest.mark.parametrize("axis", ["step", "tokens"])
+def test_the_axis_charts_begin_with(train: Callable[..., RunFolder], server: Any, axis: str):
+    train(*ONLINE, f"logger.wandb.x_axis={axis}")
+    defined = server.run().configs[-1]["_wandb"]["value"]["m"]
+    names = [metric.get("1") or metric.get("2") for metric in defined]
+    at = {"step": "trainer/global_step"}.get(axis, axis)
+    of = {name: metric for name, metric in zip(names, defined, strict=True) if name}
+    assert names[of["val/loss"]["5"] - 1] == at
+
+
+def test_samples_pictures_and_histograms(train: Callable[..., RunFolder], server: Any):
+    folder = train(
+        *ONLINE, "sequence_length=32", "budget.steps=4", "trainer.val_every_n_steps=2",
+        "probe=[samples,attention_maps]", "probe.samples.length=4",
+        "callbacks=[gradient_norms]", "callbacks.gradient_norms.histograms_every_n_steps=2",
+    )  # fmt: skip
+    run = server.run()
+    tables = [json.loads(content) for content in run.media("table").values()]
+    assert sorted(len(table["data"]) for table in tables) == [9, 18], "it grows"
+    (whole,) = (table["data"] for table in tables if len(table["data"]) == 18)
+    lines = [json.loads(line) for line in (folder.path / "samples.jsonl").open()]
+    assert whole == [list(line.values()) for line in lines]
+    drawn = sorted(path.read_bytes() for path in (folder.path / "probe").glob("attention_*.png"))
+    assert sorted(run.media("images").values()) == drawn
+    bars = [line for line in run.history if "gradients/all" in line]
+    assert [line["trainer/global_step"] for line in bars] == [2, 4]
+    for line in bars:
+        assert sum(line["gradients/all"]["values"]) == folder.summary()["parameters"]
+        parts = [v for k, v in line.items() if k.startswith("gradients/") and k[-3:] != "all"]
+        assert sum(sum(part["values"]) for part in parts) == folder.summary()["parameters"]
+
+
+def test_a_failed_run_arrives_as_failed(
+    train: Callable[..., RunFolder], server: Any, tmp_path: Path
+):
+    (tmp_path / "run" / "metrics.csv").mkdir(parents=True)  # its first row cannot be written
+    with pytest.raises(IsADirectoryError):
+        train(*ONLINE)
+    assert server.run().exit_codes == [1]
+    assert server.committed("model") == []
+
+
+def test_a_job_of_a_sweep_is_in_its_group(train: Callable[..., RunFolder], server: Any, tmp_path):
+    Ledger(tmp_path / "sweep")
+    folder = train(*ONLINE, folder="sweep/000_lr-1")
+    assert server.run().fields["groupName"] == "sweep"
+    assert server.run().fields["displayName"] == "000_lr-1"
+    assert folder.summary()["status"] == "finished"
+
+
+def test_a_counted_model_is_a_run_too(train: Callable[..., RunFolder], server: Any):
+    folder = train("model=ngram", "logger=wandb")
+    (row,) = read_metrics(folder.metrics)
+    assert by_step(server.run().history) == [row]
+    assert server.run().config["choice.model"] == "ngram"
+
+
+def test_automatic_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert automatic_mode(debug=True) == "disabled"
+    assert automatic_mode(debug=False) == "online"
+    monkeypatch.delenv("WANDB_MODE")
+    assert automatic_mode(debug=False) == "disabled", "inside pytest"
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    assert automatic_mode(debug=False) == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "made-up")
+    assert automatic_mode(debug=False) == "online"
+
+
+def test_a_debug_option_with_a_logger_sends_nothing(train: Callable[..., RunFolder], server: Any):
+    train(*ONLINE, "debug=one_step")
+    assert server.runs == {}
+
+
+def test_parts_without_a_record_are_removed(tmp_path: Path):
+    parts = [tmp_path / "wandb" / f"offline-run-2026010{i}_000000-abc" for i in (1, 2)]
+    for part, content in zip(
+        parts, (b":W&B\xba\x01\x00", b":W&B\xba\x01\x00a record"), strict=True
+    ):
+        part.mkdir(parents=True)
+        (part / "run-abc.wandb").write_bytes(content)
+    remove_recordless(tmp_path)
+    assert [part.exists() for part in parts] == [False, True]

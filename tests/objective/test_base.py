@@ -84,7 +84,7 @@ def test_loss_of_half_precision_logits_is_computed_in_single(objective: Make):
     assert loss.item() == pytest.approx(exact.item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ["collate", "predict", "sample"])
+@pytest.mark.parametrize("method", ["collate", "select", "sample"])
 def test_objective_that_lacks_a_method_says_so(objective: Make, method: str):
     module = objective(CausalLM)
     with pytest.raises(TypeError, match="CausalLM"):

@@ -8,8 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from loomlab.errors import InputError
 from loomlab.objective.mlm import MaskedLM
-from loomlab.tokenizer.base import word_starts
+from loomlab.tokenizer.base import word_starts, wrap
 
 Make = Callable[..., Any]
 
@@ -117,3 +118,28 @@ def test_sample_fills_masks_and_masks_a_word_itself(objective: Make):
     mlm = objective(MaskedLM)
     assert "[MASK]" not in mlm.sample("a [MASK] c", 5)
     assert mlm.sample("one two", 5).startswith("one ")
+
+
+def test_a_tokenizer_without_a_mask_is_refused(tokenizer: Any):
+    maskless = wrap(tokenizer.backend_tokenizer, eos_token="<|endoftext|>")
+    with pytest.raises(InputError, match=r"needs a mask token.*tokenizer\.mask_token"):
+        MaskedLM(
+            model=torch.nn.Linear(1, 1),
+            tokenizer=maskless,
+            optimizer=None,
+            scheduler=None,
+            context=None,
+            bytes_per_token=1.0,
+            seed=1,
+        )
+
+
+def test_parts_of_a_batch_have_the_masks_of_their_rows(objective: Make, samples: Make):
+    mlm = objective(MaskedLM)
+    batch = mlm.collate(samples(documents=True))
+    parts = mlm.parts(batch, 2)
+    assert [part["input_ids"].shape for part in parts] == [(2, 24)] * 2
+    logits, targets = mlm.predict(batch)
+    answers = [mlm.predict(part) for part in parts]
+    assert torch.equal(torch.cat([given for _, given in answers]), targets)
+    assert torch.allclose(torch.cat([given for given, _ in answers]), logits, atol=1e-5)

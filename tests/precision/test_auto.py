@@ -38,5 +38,5 @@ def test_what_was_taken_is_recorded(train: Callable[..., RunFolder]):
 
 
 def test_slower_than_fp32_cannot_be_asked_for():
-    checked = check(["precision=auto", "precision.faster_by=0.5"], multirun=False)
+    checked = check(["precision=auto", "precision.faster_by=0.5"])
     assert "precision.faster_by" in checked.message()

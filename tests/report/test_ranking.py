@@ -112,3 +112,22 @@ def test_a_run_without_the_metric_comes_last(train: Train, tmp_path: Path):
     rows = finished_rows([tmp_path])
     assert [row.folder.path for row in rows] == [folder.path, tmp_path / "lacking"]
     assert isinstance(rows[0], Row)
+
+
+def test_classifiers_are_ranked_apart_and_by_accuracy(train: Train, tmp_path: Path):
+    text = train(*SMALL, folder="text")
+    reviews = Path(__file__).parents[1] / "data" / "reviews.csv"
+    labels = [*SMALL, "objective=classification", "corpus=labelled", f"corpus.path={reviews}"]
+    for name, accuracy in (("poor", 0.6), ("good", 0.9)):
+        best = {"val/loss": 0.5, "val/accuracy": accuracy, "val/f1": 0.25, "val/matthews": 0.1}
+        changed(train(*labels, folder=name), best=best)
+    changed(text, best=numbers(2.0))
+    rows = finished_rows([tmp_path])
+    assert [row.folder.path.name for row in rows] == ["text", "good", "poor"]
+    assert [row.labels for row in rows] == [False, True, True]
+    table = parsed(markdown_table(rows, []))
+    assert [row["bits/byte"] for row in table] == ["2", "-", "-"]
+    assert [row["F1"] for row in table] == ["-", "0.25", "0.25"]
+    alone = parsed(markdown_table(rows[1:], []))
+    assert list(alone[0]) == ["accuracy", "F1", "Matthews", "params", "tokens", "seconds"]
+    assert "F1" not in parsed(markdown_table(rows[:1], []))[0]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from loomlab.errors import InputError
-from loomlab.report.study import find_study, run_sweeps, study_rows
+from loomlab.report.study import filled, find_study, run_sweeps, study_rows
 from loomlab.run.folder import RunFolder
+from loomlab.run.ledger import DONE, Job, Ledger
 
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 DEFINITION = """\
@@ -73,14 +74,23 @@ def test_rows_are_those_of_its_sweeps(train: Callable[..., RunFolder], tmp_path:
 @pytest.mark.usefixtures("folder")
 def test_a_sweep_that_is_done_is_not_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     study = find_study("mine")
-    for name, line in (
-        ("first", "loom train -m model=gpt seed=1,2"),
-        ("second", "loom train -m model=hf model.architecture_type=gpt2 "
-                   "'+model.config={n_layer: 1}'"),
-    ):  # fmt: skip
-        (tmp_path / "out" / name).mkdir(parents=True)
-        (tmp_path / "out" / name / "command.txt").write_text(line + "\n")
-    assert run_sweeps(study.commands(smoke=False, extra=[]), tmp_path / "out", fresh=False) == 0
+    commands = study.commands(smoke=False, extra=[])
+    for name, overrides in commands.items():
+        ledger = Ledger(tmp_path / "out" / name)
+        ledger.define({"arguments": [*overrides, "paths.sweep_dir=out"]})
+        ledger.add([Job("key", 0, "000", [], {}, state=DONE)])
+    assert run_sweeps(commands, tmp_path / "out", fresh=False) == 0
     printed = capsys.readouterr().out
     assert printed.count("already done") == 2
     assert "$ loom train" not in printed
+
+
+def test_a_sweep_may_start_from_a_run_of_an_earlier_one(
+    train: Callable[..., RunFolder], tmp_path: Path
+):
+    run = train(*SMALL, "budget.steps=1", folder="first/000-gpt").path
+    words = ["compress", "{first*gpt}", "compression=[gptq]"]
+    assert filled(words, tmp_path) == ["compress", str(run), "-m", "compression=[gptq]"]
+    assert filled(["init={first}"], tmp_path) == ["train", "-m", f"init={run}"]
+    with pytest.raises(InputError, match=r"\{first\*bert\}: 0 finished runs"):
+        filled(["init={first*bert}"], tmp_path)

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from tests.warm import WarmProcess
 
 from loomlab.run.folder import RunFolder
 
@@ -61,21 +63,26 @@ def finish(
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start `loom train` as a user would; what still runs at the end of the test is killed."""
-    processes: list[subprocess.Popen[str]] = []
+def started(warm: Callable[..., WarmProcess], tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Start `loom train`; what still runs at the end of the test is killed.
 
-    def start(*overrides: str) -> subprocess.Popen[str]:
+    One that starts workers is begun from nothing: it forks, and should be what a user's would be.
+    """
+    cold: list[subprocess.Popen[str]] = []
+
+    def start(*overrides: str, forks: bool = False) -> Any:
+        if not forks:
+            return warm(["train", *overrides], tmp_path)
         process = subprocess.Popen(
             [sys.executable, "-m", "loomlab", "train", *overrides],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
         )  # fmt: skip
-        processes.append(process)
+        cold.append(process)
         return process
 
     yield start
-    for process in processes:
+    for process in cold:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -85,7 +92,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
 def wait() -> Callable[..., None]:
     """Wait until something is true of a running process."""
 
-    def until(process: "subprocess.Popen[str]", true: Callable[[], bool]) -> None:
+    def until(process: Any, true: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
         while not true():
             assert process.poll() is None, process.communicate()[1]

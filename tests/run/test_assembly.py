@@ -9,15 +9,18 @@ from omegaconf import DictConfig
 
 from loomlab.compose.composer import compose_job, composing
 from loomlab.errors import InputError
+from loomlab.measure.split import Split
+from loomlab.parallelism.base import Parallelism
+from loomlab.parallelism.pipeline import Pipeline
 from loomlab.precision.fp32 import FP32
 from loomlab.run.assembly import (
     Assembled,
     assemble,
     build_trainer,
     make,
-    micro_batch,
     objective_head,
     open_corpus,
+    split_of,
 )
 from loomlab.run.budget import StopAfterSeconds
 from loomlab.run.folder import RunFolder
@@ -50,20 +53,37 @@ def test_settings_are_bound_and_run_time_values_are_due(compose: Compose):
     assert option(model=model).param_groups[0]["lr"] == 0.25
 
 
+def processes(count: int) -> Parallelism:
+    spread = Parallelism()
+    spread.devices = count
+    return spread
+
+
 @pytest.mark.parametrize(
-    ("batch", "processes", "accumulate", "rows"), [(4, 1, 1, 4), (4, 2, 2, 1), (24, 2, 3, 4)]
+    ("batch", "count", "given", "split"),
+    [
+        (4, 1, [], Split(1, 4)),
+        (4, 2, ["trainer.accumulate_grad_batches=2"], Split(2, 1)),
+        (24, 2, ["micro_batch_size=4"], Split(3, 4)),
+    ],
 )
 def test_rows_of_one_process(
-    compose: Compose, batch: int, processes: int, accumulate: int, rows: int
+    compose: Compose, batch: int, count: int, given: list[str], split: Split
 ):
-    config = compose(f"global_batch_size={batch}", f"trainer.accumulate_grad_batches={accumulate}")
-    assert micro_batch(config, processes) == rows
+    config = compose(f"global_batch_size={batch}", *given)
+    assert split_of(config, processes(count)) == split
+
+
+def test_a_pipeline_takes_micro_batches_in_parts(compose: Compose):
+    config = compose("global_batch_size=24", "micro_batch_size=2")
+    spread = Pipeline(devices=4, data_parallel=2, micro_batches=3)
+    assert split_of(config, spread) == Split(steps=2, rows=6)
 
 
 def test_a_batch_that_does_not_divide_is_refused(compose: Compose):
     config = compose("global_batch_size=10", "trainer.accumulate_grad_batches=2")
-    with pytest.raises(InputError, match=r"global_batch_size=10 is not a multiple of .*=2 x .*=2"):
-        micro_batch(config, 2)
+    with pytest.raises(InputError, match="10 rows cannot be shared by 2 processes x 2 micro"):
+        split_of(config, processes(2))
 
 
 def test_the_model_fits_corpus_and_objective(parts: Callable[..., Assembled]):
@@ -112,7 +132,7 @@ def test_the_seed_decides_the_weights(parts: Callable[..., Assembled]):
 def test_processes_share_a_batch(compose: Compose):
     config = compose()
     whole = next(iter(open_corpus(config).train_dataloader()))
-    halves = [next(iter(open_corpus(config, 2, rank).train_dataloader())) for rank in (0, 1)]
+    halves = [next(iter(open_corpus(config, 2, rank, 2).train_dataloader())) for rank in (0, 1)]
     assert torch.equal(torch.cat([h.tokens_BU for h in halves]), whole.tokens_BU)
 
 

@@ -28,6 +28,8 @@ def budget(**given: float) -> OmegaConf:
         ({"tokens": 640}, 10),
         ({"tokens": 641}, 11),
         ({"tokens": 1}, 1),
+        ({"epochs": 2.0}, 15),
+        ({"epochs": 0.5}, 4),
         ({"flops": 5e6}, 5),
         ({"flops": 5.1e6}, 6),
         ({"seconds": 3.0}, None),
@@ -35,7 +37,7 @@ def budget(**given: float) -> OmegaConf:
     ids=str,
 )
 def test_steps_a_budget_pays_for(given: dict[str, float], steps: int | None):
-    assert total_steps(budget(**given), TOKENS, 1e6) == steps
+    assert total_steps(budget(**given), TOKENS, 1e6, 7.5) == steps
 
 
 def test_context_of_fixed_and_timed_budgets():
@@ -71,6 +73,17 @@ def test_tokens_are_rounded_up_to_whole_steps(finish: Finish):
     folder = finish(*LINEAR, "budget.steps=null", f"budget.tokens={2 * TOKENS + 1}")
     assert_ends_at(folder, 3)
     assert folder.summary()["tokens"] == 3 * TOKENS
+
+
+def test_epochs_and_a_validation_after_each(finish: Finish):
+    """12 samples in batches of 4: two and a half epochs are eight steps."""
+    folder = finish(
+        *LINEAR, "budget.steps=null", "budget.epochs=2.5", "corpus.max_samples=12",
+        "trainer.val_every_n_epochs=1",
+    )  # fmt: skip
+    assert_ends_at(folder, 8)
+    validated = [row["step"] for row in read_metrics(folder.metrics) if "val/loss" in row]
+    assert validated == [3, 6, 8]
 
 
 def test_flops(finish: Finish):

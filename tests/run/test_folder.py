@@ -18,7 +18,7 @@ SCORES = {"loss", "perplexity", "bits_per_byte", "accuracy"}
 SUMMARY = {
     *("schema_version", "status", "choice", "runtime", "final", "best", "steps", "precision"),
     *("training_seconds", "parameters", "tokens", "flops", "peak_memory_bytes", "compression"),
-    *("owns", "corpus", "versions", "machine", "git", "seconds"),
+    *("owns", "corpus", "versions", "machine", "git", "seconds", "metric", "reports", "threads"),
 }
 CALLBACKS = "callbacks=[checkpoint,throughput,samples]"
 

@@ -1,8 +1,9 @@
 """A run that was killed goes on as if nothing had happened."""
 
 import os
+import random
 import signal
-import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from loomlab.callbacks.store import CheckpointStore
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
@@ -24,7 +26,21 @@ KINDS = {
     "mlm": ["model=bert", "objective=mlm", "model.dropout=0.1"],
     "accumulated": ["trainer.accumulate_grad_batches=2", "optimizer=muon"],
     "every_validation": ["callbacks.checkpoint.every_n_train_steps=null"],
+    "workers": ["corpus.workers=2", "corpus.max_samples=30"],
+    "epochs": ["budget.steps=null", "budget.epochs=8", "corpus.max_samples=24"],
+    "tokens": ["budget.steps=null", f"budget.tokens={STEPS * 64}"],
+    "together": [
+        "regularization=[ema,layer_drop,dropout_light]",
+        "scheduler=plateau",
+        "corpus.workers=2",
+        "trainer.accumulate_grad_batches=2",
+        "optimizer=schedule_free",
+        "model.layers=3",
+        "freeze=[layers.0]",
+        "layer_decay=0.8",
+    ],
 }
+KILLS = 50
 
 
 def numbers(folder: RunFolder) -> list[dict[str, float]]:
@@ -46,7 +62,7 @@ def state(folder: RunFolder) -> dict[str, Any]:
 )
 def test_killed_and_resumed_equals_undisturbed(
     kind: str,
-    started: Callable[..., "subprocess.Popen[str]"],
+    started: Callable[..., Any],
     wait: Callable[..., None],
     small: Callable[..., list[str]],
     finish: Callable[..., RunFolder],
@@ -54,14 +70,16 @@ def test_killed_and_resumed_equals_undisturbed(
 ):
     folder = RunFolder(tmp_path / "killed")
     last = folder.checkpoints / "last.ckpt"
-    process = started(*small(folder.path, *LONG, *KINDS[kind]))
+    forks = "corpus.workers=2" in KINDS[kind]
+    process = started(*small(folder.path, *LONG, *KINDS[kind]), forks=forks)
     wait(process, lambda: last.is_file() and len(read_metrics(folder.metrics)) > 6)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(timeout=30) == -signal.SIGKILL
     assert folder.summary()["status"] == "running"
-    reached = torch.load(last, weights_only=True)["global_step"]
-    assert 0 < reached < STEPS
-    resumed = started(f"resume={folder.path}")
+    newest = CheckpointStore(folder.checkpoints).newest()  # last.ckpt may be on its way
+    assert newest is not None
+    assert 0 < torch.load(newest.path, weights_only=True)["global_step"] < STEPS
+    resumed = started(f"resume={folder.path}", forks=forks)
     _, errors = resumed.communicate(timeout=120)
     assert resumed.returncode == 0, errors
 
@@ -76,4 +94,45 @@ def test_killed_and_resumed_equals_undisturbed(
     best = [load_file(run.model / "model.safetensors") for run in (folder, undisturbed)]
     assert all(torch.equal(best[0][key], best[1][key]) for key in best[1])
     assert [s["best"] for s in summaries] == [summaries[0]["best"]] * 2
+    assert not list(folder.path.rglob("*partial*"))
+
+
+@pytest.mark.slow
+def test_fifty_kills_on_the_way_leave_no_trace(
+    started: Callable[..., Any],
+    small: Callable[..., list[str]],
+    finish: Callable[..., RunFolder],
+    tmp_path: Path,
+):
+    """Killed wherever it is, mid-save or mid-validation too, and resumed, again and again."""
+    more = [*LONG, "model.dropout=0.1", "corpus.max_samples=50", "budget.steps=4000"]
+    more += ["trainer.val_every_n_steps=200", "trainer.log_every_n_steps=50"]
+    folder = RunFolder(tmp_path / "killed")
+    manifest = folder.checkpoints / "manifest.json"  # written after each checkpoint, in one move
+    drawn, kills, overrides = random.Random(0), 0, small(folder.path, *more)
+    while True:
+        before = manifest.stat().st_mtime_ns if manifest.is_file() else 0
+        process = started(*overrides)
+        while process.poll() is None:
+            if manifest.is_file() and manifest.stat().st_mtime_ns != before:
+                break
+            time.sleep(0.005)
+        if kills < KILLS:
+            time.sleep(drawn.random() * 0.7)
+            assert process.poll() is None, f"ended after {kills} kills: give it more steps"
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        _, errors = process.communicate()
+        overrides = [f"resume={folder.path}"]
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, errors
+    assert kills == KILLS
+    undisturbed = finish(*more)
+    assert numbers(folder) == numbers(undisturbed)
+    mine, theirs = (
+        torch.load(run.checkpoints / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (folder, undisturbed)
+    )
+    assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
     assert not list(folder.path.rglob("*partial*"))

@@ -77,7 +77,7 @@ def test_log_every_n_steps(train: Train):
     assert [row["step"] for row in rows if "val/loss" in row] == [5]
 
 
-def test_no_validation_at_all_still_ends_in_numbers(train: Train):
+def test_a_run_without_a_validation_in_between_ends_with_one(train: Train):
     folder = train(*SMALL, "trainer.limit_val_batches=1", "trainer.val_every_n_steps=100")
     assert folder.summary()["final"] == folder.summary()["best"]
     assert folder.summary()["best"]["val/loss"] > 0
@@ -106,6 +106,6 @@ def test_settings_of_lightning_reach_it(train: Train):
     ],
 )
 def test_gate_refuses(override: str, words: str, tiny: Callable[..., list[str]]):
-    checked = check(tiny(*SMALL, override), multirun=False)
+    checked = check(tiny(*SMALL, override))
     assert checked.problems
     assert words in checked.message()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from loomlab.attention.base import Attention
 from loomlab.attention.layout import Layout
+from loomlab.attention.products import attend, is_short
 
 
 class Full(Attention):
@@ -17,11 +18,11 @@ class Full(Attention):
 
     def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Softmax of scaled dot products, (B, H, T, K), by the fastest kernel at hand."""
+        mask = layout.mask(q_BHTK.dtype)
+        if is_short(q_BHTK, k_BHSK, mask, layout.dropout):
+            if layout.is_causal:
+                mask = layout.dense(q_BHTK.dtype)
+            return attend(q_BHTK, k_BHSK, v_BHSK, mask)
         return F.scaled_dot_product_attention(
-            q_BHTK,
-            k_BHSK,
-            v_BHSK,
-            attn_mask=layout.mask(q_BHTK.dtype),
-            dropout_p=layout.dropout,
-            is_causal=layout.is_causal,
+            q_BHTK, k_BHSK, v_BHSK, mask, layout.dropout, layout.is_causal
         )

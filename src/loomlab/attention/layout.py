@@ -47,7 +47,10 @@ class Layout:
     @property
     def square(self) -> bool:
         """Whether queries and keys are the same tokens: nothing comes from a cache."""
-        return self.query_position_BT.shape[-1] == self.key_position_BS.shape[-1]
+        # A branch, so that a compiler decides here: kernels take no flag of symbolic sizes.
+        if self.query_position_BT.shape[-1] == self.key_position_BS.shape[-1]:  # noqa: SIM103
+            return True
+        return False
 
     @property
     def is_causal(self) -> bool:
@@ -66,6 +69,10 @@ class Layout:
         free = not self.causal or self.square or self.query_position_BT.shape[-1] == 1
         if self.plain and free:
             return None
+        return self.dense(dtype)
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """The additive mask (B|1, H|1, T, S) of `dtype`, also where `mask` needs none."""
         return self.once(("dense", dtype), lambda: self._dense(dtype))
 
     def _dense(self, dtype: torch.dtype) -> Tensor:

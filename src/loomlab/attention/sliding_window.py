@@ -42,13 +42,13 @@ class SlidingWindow(Attention):
             return self._blocked(q_BHTK, k_BHSK, v_BHSK, layout)
         mask, is_causal = layout.mask(q_BHTK.dtype), layout.is_causal
         if reach < keys - 1:
-            mask, is_causal = self._dense_mask(layout, q_BHTK.dtype), False
+            mask, is_causal = self.dense_mask(layout, q_BHTK.dtype), False
         return F.scaled_dot_product_attention(
             q_BHTK, k_BHSK, v_BHSK, mask, layout.dropout, is_causal
         )
 
-    def _dense_mask(self, layout: Layout, dtype: torch.dtype) -> Tensor:
-        """The mask for a few queries on cached keys, (B|1, H|1, T, S)."""
+    def dense_mask(self, layout: Layout, dtype: torch.dtype) -> Tensor:
+        """The mask with the window in it, (B|1, H|1, T, S); for a few queries on cached keys."""
 
         def build() -> Tensor:
             query_BT, key_BS = layout.query_position_BT, layout.key_position_BS

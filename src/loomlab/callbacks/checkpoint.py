@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loops.evaluation_loop import RestartStage
 
 from loomlab.callbacks.store import BEST, LAST, CheckpointStore
+from loomlab.measure.whole import local
 
 log = logging.getLogger("loomlab")
+MORE_IS_BETTER = ("accuracy", "f1", "matthews")
 
 
 class Checkpoint(pl.Callback):
@@ -26,28 +31,35 @@ class Checkpoint(pl.Callback):
         self,
         every_n_train_steps: Annotated[int, "[1, inf)"] | None = None,
         keep_best: bool = True,
-        monitor: str = "val/bits_per_byte",
-        mode: Literal["min", "max"] = "min",
+        monitor: str | None = None,
+        mode: Literal["min", "max"] | None = None,
     ) -> None:
-        """`every_n_train_steps` of None saves before and after each validation."""
+        """`every_n_train_steps` of None saves before and after each validation.
+
+        `monitor` and `mode` of None mean what the objective is compared by.
+        """
         self.every_n_train_steps = every_n_train_steps
         self.keep_best = keep_best
         self.monitor = monitor
-        self.sign = 1.0 if mode == "min" else -1.0
+        self.mode = mode
         self.best = math.inf
         self.best_step = 0
         self.saved_step = -1
+        self.owes_validation = False  # one belongs to this step and is not done
         self._random_state: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Continue the random numbers of the run before, if there was one."""
         if self._random_state is not None:
             set_random_state(self._random_state)
+        if self.owes_validation:
+            validate_first(trainer)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
         """Save the last state when its turn has come."""
+        self.owes_validation = validation_due(trainer)
         every = self.every_n_train_steps
         if every and trainer.global_step % every == 0 and just_stepped(trainer):
             self._save_last(trainer)
@@ -59,9 +71,10 @@ class Checkpoint(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save the best state when the metric has improved, and the last one."""
-        value = trainer.callback_metrics.get(self.monitor)
-        if value is not None and self.keep_best and self.sign * float(value) < self.best:
-            self.best, self.best_step = self.sign * float(value), trainer.global_step
+        self.owes_validation = False
+        value = monitored(trainer, pl_module, self.monitor, self.mode)
+        if value is not None and self.keep_best and value < self.best:
+            self.best, self.best_step = value, trainer.global_step
             save(trainer, BEST)
         if self.every_n_train_steps is None:
             self._save_last(trainer)
@@ -76,12 +89,51 @@ class Checkpoint(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best value so far and the random state, so that a resumed run forgets neither."""
-        return {"best": self.best, "best_step": self.best_step, "random": random_state()}
+        return {
+            "best": self.best,
+            "best_step": self.best_step,
+            "owes_validation": self.owes_validation,
+            "random": random_state(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what the run before knew."""
         self.best, self.best_step = state_dict["best"], state_dict["best_step"]
+        self.owes_validation = state_dict.get("owes_validation", False)
         self._random_state = state_dict["random"]
+
+
+def validation_due(trainer: pl.Trainer) -> bool:
+    """Whether a validation follows this micro-batch."""
+    batches = trainer.fit_loop.total_batch_idx + 1
+    every = trainer.val_check_batch or math.inf
+    return trainer.should_stop or batches % every == 0
+
+
+def validate_first(trainer: pl.Trainer) -> None:
+    """Make a resumed fit begin with the validation that its state was saved before.
+
+    Lightning takes a state saved after a step for one saved after the validation of that step.
+    """
+    validation = trainer.fit_loop.epoch_loop.val_loop
+    validation._restart_stage = RestartStage.RESTARTED_MID_EVALUATION
+    validation.restarting = False  # from its first batch
+
+
+def monitored(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, metric: str | None, mode: str | None
+) -> float | None:
+    """A held-out metric with the sign that makes less better; None before it was measured.
+
+    By default the metric that runs of this objective are compared by.
+    """
+    default, direction = pl_module.best_by  # type: ignore[misc]
+    value = trainer.callback_metrics.get(metric or default)
+    if value is None:
+        return None
+    if metric and not mode:
+        mode = "max" if metric.endswith(MORE_IS_BETTER) else "min"
+    return float(value) * (-1.0 if (mode or direction) == "max" else 1.0)
 
 
 def just_stepped(trainer: pl.Trainer) -> bool:
@@ -116,17 +168,29 @@ def set_random_state(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Random numbers go on afterwards as if none had been drawn."""
+    before = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(before)
+
+
 def save(trainer: pl.Trainer, name: str) -> None:
     """Save a checkpoint that takes its name only when it is whole; called on every rank.
 
     A state with weights that are not finite is not saved: it would be worth nothing.
     """
-    if not all(bool(p.isfinite().all()) for p in trainer.lightning_module.parameters()):
+    finite = all(bool(local(p).isfinite().all()) for p in trainer.lightning_module.parameters())
+    if not trainer.strategy.reduce_boolean_decision(finite):
         log.warning("step %d: weights are not finite, no checkpoint", trainer.global_step)
         return
     store = CheckpointStore(Path(trainer.default_root_dir) / "checkpoints")
     for logger in trainer.loggers:
         logger.save()
-    trainer.save_checkpoint(store.partial(name), weights_only=False)
-    if trainer.is_global_zero:
-        store.commit(name, trainer.global_step)
+    with store.writing(trainer.is_global_zero):
+        trainer.save_checkpoint(store.partial(name), weights_only=False)
+        if trainer.is_global_zero:
+            store.commit(name, trainer.global_step)

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import pytorch_lightning as pl
 import torch
 
+from loomlab.measure.whole import local
+
 log = logging.getLogger("loomlab")
 MINIMUM_HISTORY = 16  # losses before a deviation from them means anything
 
@@ -61,9 +63,10 @@ class Guard(pl.Callback):
         Raises:
             Diverged: naming step and batch.
         """
-        loss = float(torch.stack(self.pending).sum())
+        # of all processes: they must take the step or leave it out together
+        loss = float(trainer.strategy.reduce(torch.stack(self.pending).sum(), reduce_op="mean"))
         self.pending = []
-        why = self._complaint(loss, pl_module)
+        why = self._complaint(loss, trainer, pl_module)
         if not why:
             self.bad_in_a_row = 0
             self.losses.append(loss)
@@ -83,13 +86,17 @@ class Guard(pl.Callback):
         elif finite:
             log.warning("%s", where)
 
-    def _complaint(self, loss: float, module: pl.LightningModule) -> str:
+    def _complaint(self, loss: float, trainer: pl.Trainer, module: pl.LightningModule) -> str:
         """What is wrong with a step; empty when nothing is."""
         if not math.isfinite(loss):
             return f"the loss is {loss}"
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
-        norms = torch._foreach_norm(gradients) if gradients else []
-        if norms and not bool(torch.stack(list(norms)).isfinite().all()):
+        parts = [local(gradient) for gradient in gradients]
+        norms = torch._foreach_norm(parts) if parts else []
+        finite = not norms or bool(torch.stack(list(norms)).isfinite().all())
+        if hasattr(trainer.strategy, "gather_model"):  # each process has gradients of a part
+            finite = trainer.strategy.reduce_boolean_decision(finite)
+        if not finite:
             return "a gradient is not finite"
         if len(self.losses) >= MINIMUM_HISTORY:
             mean, spread = statistics.fmean(self.losses), statistics.pstdev(self.losses)

@@ -46,9 +46,11 @@ class Progress(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the held-out number that runs are compared by."""
-        value = trainer.callback_metrics.get("val/bits_per_byte")
+        metric = _compared_by(pl_module)
+        value = trainer.callback_metrics.get(metric)
         if trainer.is_global_zero and value is not None and self.bar is None:
-            log.info("step %d: %.4f bits per byte held out", trainer.global_step, float(value))
+            step = trainer.global_step
+            log.info("step %d: %.4f %s held out", step, float(value), _words(metric))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the bar."""
@@ -87,10 +89,21 @@ def _total(trainer: pl.Trainer) -> int | None:
 
 
 def _numbers(trainer: pl.Trainer) -> str:
-    shown = {"train/loss": "loss", "val/bits_per_byte": "held-out bits per byte"}
+    metric = _compared_by(trainer.lightning_module)
+    shown = {"train/loss": "loss", metric: f"held-out {_words(metric)}"}
     parts = [
         f", {name} {float(trainer.callback_metrics[key]):.3f}"
         for key, name in shown.items()
         if key in trainer.callback_metrics
     ]
     return "".join(parts)
+
+
+def _compared_by(module: Any) -> str:
+    """The held-out number by which runs of an objective are compared."""
+    return str(module.best_by[0])
+
+
+def _words(metric: str) -> str:
+    """A metric as a reader calls it."""
+    return metric.removeprefix("val/").replace("_", " ")

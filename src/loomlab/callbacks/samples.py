@@ -8,6 +8,7 @@ from typing import Annotated
 import pytorch_lightning as pl
 import torch
 
+from loomlab.callbacks.whole_model import whole_model
 from loomlab.errors import InputError
 
 
@@ -27,8 +28,11 @@ class Samples(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write one sample; the random state of training is left untouched."""
-        if not trainer.is_global_zero:
-            return
+        with whole_model(trainer, pl_module) as looks:
+            if looks:
+                self._write(trainer, pl_module)
+
+    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         text = self.fill if getattr(pl_module, "head", "") == "masked_lm" else self.prompt
         with torch.random.fork_rng():
             torch.manual_seed(0)

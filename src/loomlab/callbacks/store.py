@@ -10,14 +10,24 @@ import hashlib
 import json
 import logging
 import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+
+from loomlab.errors import InputError
 
 log = logging.getLogger("loomlab")
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+SCRATCH = f".scratch{PARTIAL}"
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,28 @@ class CheckpointStore:
     def partial(self, name: str) -> Path:
         """Where a state is written before it takes its name."""
         return self.folder / f".{name}{PARTIAL}"
+
+    @contextmanager
+    def writing(self, writes: bool) -> Iterator[None]:
+        """Keep Lightning's temporary files on the disk of the checkpoints, and clean up.
+
+        Elsewhere, taking the name would be a copy, which a full disk can cut short.
+        """
+        if not writes:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before, scratch = tempfile.tempdir, self.folder / SCRATCH
+        scratch.mkdir(exist_ok=True)
+        tempfile.tempdir = str(scratch)
+        try:
+            yield
+        except OSError:
+            self.clean()
+            raise
+        finally:
+            tempfile.tempdir = before
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def commit(self, name: str, step: int) -> None:
         """Give a written partial file its name; the last state before it is kept as well."""
@@ -59,7 +91,7 @@ class CheckpointStore:
         """Remove what a killed process left half-written."""
         for path in self.folder.glob(f".*{PARTIAL}*"):
             log.info("removed the unfinished %s", path.name)
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def newest(self) -> Saved | None:
         """The valid checkpoint of the most steps; says which damaged ones were passed over."""
@@ -106,6 +138,24 @@ class CheckpointStore:
         partial.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
         _sync(partial)
         partial.replace(path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, its tensors read when they are used; no code in it is run.
+
+    Raises:
+        InputError: it holds more than numbers and settings, or is no checkpoint at all.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(
+            f"{path} is refused: it is no checkpoint, or holds more than numbers and settings, "
+            "and loading that could run code; use another run or start afresh"
+        ) from error
+    if not isinstance(state, dict) or "state_dict" not in state:
+        raise InputError(f"{path} is refused: it is no checkpoint of a run")
+    return state
 
 
 def _digest(path: Path) -> str:

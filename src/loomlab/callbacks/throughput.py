@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from loomlab.callbacks.logged_steps import is_logged, send
 from loomlab.measure.memory import peak_memory_bytes
 
 
@@ -30,8 +31,7 @@ class Throughput(pl.Callback):
     ) -> None:
         """Log at the steps the trainer logs."""
         step = trainer.global_step
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if step % every or step <= self.steps_then:
+        if not is_logged(trainer, step) or step <= self.steps_then:
             return
         context: Any = pl_module.context
         tokens = (step - self.steps_then) * context.tokens_per_step
@@ -39,8 +39,7 @@ class Throughput(pl.Callback):
             "train/tokens_per_second": tokens / max(time.monotonic() - self.since, 1e-9),
             "system/peak_memory_bytes": float(peak_memory_bytes()),
         }
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, step=step)
+        send(trainer, numbers)
         self._restart(step)
 
     def _restart(self, step: int) -> None:

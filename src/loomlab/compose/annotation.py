@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Optional
 
 _PLAIN = {"int": int, "float": float, "bool": bool, "str": str}
@@ -22,7 +23,9 @@ class Meaning:
     interval: str = ""
 
     def complaint(self, value: Any) -> str:
-        """Why a value does not fit; empty when it does. A list is judged by its members."""
+        """Why a value does not fit; empty when it does. Lists and dicts are judged by members."""
+        if isinstance(value, Mapping):
+            value = list(value.values())
         if isinstance(value, Sequence) and not isinstance(value, str):
             return next(filter(None, map(self.complaint, value)), "")
         if isinstance(value, float) and not math.isfinite(value):
@@ -45,6 +48,7 @@ def _inside(value: float, interval: str) -> bool:
     return above and below
 
 
+@cache
 def read_annotation(node: ast.expr | None) -> Meaning:
     """Translate an annotation; what OmegaConf cannot hold becomes Any."""
     if node is None:
@@ -83,5 +87,6 @@ def _subscript(node: ast.Subscript) -> Meaning:
     if name == "list":
         return Meaning(list[read_annotation(parts[0]).type])  # type: ignore[misc]
     if name == "dict":
-        return Meaning(dict[str, read_annotation(parts[1]).type])  # type: ignore[misc]
+        inner = read_annotation(parts[1])
+        return Meaning(dict[str, inner.type], inner.choices, inner.interval)  # type: ignore
     return Meaning()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,18 +28,31 @@ AXES = (
     Axis("tokenizer", "outcome"),
     Axis("optimizer", "outcome"),
     Axis("scheduler", "outcome"),
+    Axis("regularization", "outcome", multiple=True),
     Axis("compression", "outcome", multiple=True),
     Axis("parallelism", "speed"),
+    Axis("activation_checkpointing", "speed"),
     Axis("precision", "speed"),
+    Axis("compile", "speed"),
     Axis("runtime", "speed"),
+    Axis("probe", "observe", multiple=True),
     Axis("callbacks", "run", multiple=True),
     Axis("logger", "run", multiple=True),
     Axis("trainer", "run"),
+    Axis("launch", "run"),
+    Axis("sweep", "run"),
     Axis("paths", "run"),
     Axis("experiment", "run"),
     Axis("debug", "run"),
 )
+OF_MANY_RUNS = ("launch", "sweep")  # say nothing about a single run
+OF_OTHER_VERBS = {
+    "format": "export",
+    "hardware": "plan",
+}  # groups that are no axes, and the verb that takes them
 SELECTORS = ("experiment", "debug")  # choose options of other axes; hold no settings of their own
+
+SEARCH = "search"  # folder of an axis that holds what to search in its options, not options
 
 
 def axis(name: str) -> Axis | None:
@@ -51,6 +65,8 @@ def options_in(folder: Path) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*/**/*.yaml")):
         group = path.parent.relative_to(folder).as_posix()
+        if path.parent.name == SEARCH:
+            continue
         groups.setdefault(group, []).append(path.stem)
     return groups
 
@@ -74,13 +90,19 @@ def option_text(folders: tuple[Path, ...], group: str, option: str) -> str:
     return ""
 
 
+@cache
+def option_content(folders: tuple[Path, ...], group: str, option: str) -> dict[str, Any]:
+    """What the YAML of an option says itself, without what it builds on; not to be changed."""
+    return yaml.safe_load(option_text(folders, group, option)) or {}
+
+
 def option_target(folders: tuple[Path, ...], group: str, option: str) -> str:
     """The `_target_` of an option, through the presets it builds on; empty for none."""
-    content = yaml.safe_load(option_text(folders, group, option)) or {}
+    content = option_content(folders, group, option)
     if "_target_" in content:
         return str(content["_target_"])
     for entry in content.get("defaults", []):
-        name = entry if isinstance(entry, str) else ""
+        name = entry.removesuffix("@_here_") if isinstance(entry, str) else ""
         if name and name != "_self_" and not name.startswith("/") and name != option:
             target = option_target(folders, group, name)
             if target:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from loomlab.compose.axes import AXES, all_options, option_target, option_text
+from loomlab.compose.axes import (
+    AXES,
+    SEARCH,
+    all_options,
+    option_content,
+    option_target,
+    option_text,
+)
 from loomlab.compose.compatibility import Pick
 from loomlab.compose.search import package_conf
 from loomlab.compose.source import ClassSource, SourceError, read_target
@@ -28,7 +35,7 @@ class Catalog:
         for option in self.options.get(axis, []):
             source = self.source(axis, option)
             if source is not None:
-                found.append(Pick(axis, option, source))
+                found.append(Pick(axis, option, source, self.preset(axis, option)))
         return found
 
     def source(self, axis: str, option: str) -> ClassSource | None:
@@ -57,12 +64,27 @@ class Catalog:
 
     def preset(self, axis: str, option: str) -> dict[str, Any]:
         """Settings the YAML of an option changes from the defaults of its class."""
-        content = yaml.safe_load(option_text(self.folders, axis, option)) or {}
+        content = option_content(self.folders, axis, option)
         return {k: v for k, v in content.items() if k not in ("defaults", "_target_")}
+
+    def space(self, axis: str, option: str) -> str | None:
+        """The text of an option's search space, AXIS/search/OPTION.yaml; None without one.
+
+        That of the user's folders comes before that of the package.
+        """
+        for folder in reversed(self.folders):
+            path = folder / axis / SEARCH / f"{option}.yaml"
+            if path.is_file():
+                return path.read_text(encoding="utf-8")
+        return None
+
+    @cached_property
+    def _all_picks(self) -> dict[str, list[Pick]]:
+        return {a.name: self.picks(a.name) for a in AXES}
 
     def fitting(self) -> dict[str, list[Pick]]:
         """All options per axis."""
-        return {a.name: self.picks(a.name) for a in AXES}
+        return self._all_picks
 
 
 def _first_sentence(text: str) -> str:
@@ -78,6 +100,6 @@ def default_options() -> dict[str, str]:
     for entry in content["defaults"]:
         if isinstance(entry, dict):
             (axis, option), *_ = entry.items()
-            if isinstance(option, str):
+            if isinstance(option, str) and not axis.startswith("override "):
                 defaults[axis] = option
     return defaults

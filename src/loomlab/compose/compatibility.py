@@ -6,30 +6,42 @@ A class may declare, as plain literals:
                                                     default would be ignored, so it is refused
   refuses = {"axis.setting": (values)}              settings of other axes it cannot honour
   conflicts = ("option", ...)                       options of its own axis
-  because = {"axis" or "axis.attribute": "reason"}  why, for the message
+  same = {"axis": "setting"}                        where it has a value for the setting, the
+                                                    option on that axis must have the same
+  because = {"axis", "axis.attribute" or "option": "reason"}  why, for the message; under
+                                                    "conflicts" what holds for all options
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from loomlab.compose.problem import Problem
 from loomlab.compose.source import ClassSource
 
+# All options per axis: called only for what is refused, as reading them all takes its time.
+Fitting = Callable[[], "dict[str, list[Pick]]"]
+
 
 @dataclass(frozen=True)
 class Pick:
-    """An option chosen on an axis, with what its class declares."""
+    """An option chosen on an axis, with what its class declares and the settings it is given."""
 
     axis: str
     option: str
     source: ClassSource
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def declares(self, name: str, default: Any) -> Any:
         """A declared attribute."""
         return self.source.attributes.get(name, default)
+
+    def provides(self, name: str) -> Any:
+        """What it offers others: a setting of that name says more than its class."""
+        given = self.settings.get(name) if name in self.source.parameters else None
+        return self.declares(name, None) if given is None else given
 
     def __str__(self) -> str:
         return f"{self.axis}={self.option}"
@@ -44,17 +56,21 @@ def _one_way(one: Pick, other: Pick, default_of: dict[str, str]) -> str:
     reasons = one.declares("because", {})
     for key, allowed in one.declares("requires", {}).items():
         axis, _, attribute = key.partition(".")
-        value = other.source.attributes.get(attribute)
+        value = other.provides(attribute)
         if axis != other.axis or value is None:
             continue
         offered = set(value) if isinstance(value, tuple | list | set) else {value}
         if not offered & {*allowed, "any"} and "any" not in offered:
             return _because(f"{one} needs {key} to be {_either(allowed)}", reasons.get(key))
+    key = one.declares("same", {}).get(other.axis)
+    if key and one.settings.get(key) not in (None, other.settings.get(key)):
+        return _because(f"{one} needs its own {other.axis}", reasons.get(other.axis))
     if other.axis in one.declares("owns", ()) and _differs(other, default_of):
         reason = reasons.get(other.axis, f"{one} brings its own {other.axis}")
         return f"{reason}, so {other} would change nothing"
     if one.axis == other.axis and other.option in one.declares("conflicts", ()):
-        return _because(f"{one} cannot be combined with {other}", reasons.get(other.option))
+        reason = reasons.get(other.option, reasons.get("conflicts"))
+        return _because(f"{one} cannot be combined with {other}", reason)
     return ""
 
 
@@ -71,24 +87,33 @@ def _because(what: str, reason: str | None) -> str:
 
 
 def all_refusals(
-    picks: list[Pick], default_of: dict[str, str], fitting: dict[str, list[Pick]]
+    picks: list[Pick], default_of: dict[str, str], fitting: Fitting
 ) -> Iterator[Problem]:
     """Every refused pair among the chosen options, with the options that would fit."""
     for position, one in enumerate(picks):
         for other in picks[position + 1 :]:
             why = pair_refusal(one, other, default_of)
             if why:
-                fix = _what_fits(one, other, default_of, fitting)
+                fix = _what_fits(one, other, picks, default_of, fitting)
                 yield Problem(f"{one} {other}", why, fix)
 
 
 def _what_fits(
-    one: Pick, other: Pick, default_of: dict[str, str], fitting: dict[str, list[Pick]]
+    one: Pick,
+    other: Pick,
+    picks: list[Pick],
+    default_of: dict[str, str],
+    fitting: Fitting,
 ) -> str:
-    """Options of either axis that go with what is chosen on the other."""
+    """Options of either axis that go with all else that is chosen, or at least with the other."""
     hints = []
-    for kept, axis in ((one, other.axis), (other, one.axis)):
-        names = [p.option for p in fitting.get(axis, []) if not pair_refusal(kept, p, default_of)]
+    for kept, left in ((one, other), (other, one)):
+        offered = [
+            p for p in fitting().get(left.axis, []) if not pair_refusal(kept, p, default_of)
+        ]
+        rest = [p for p in picks if p is not left]
+        whole = [p for p in offered if not any(pair_refusal(p, q, default_of) for q in rest)]
+        names = [p.option for p in whole or offered]
         if names:
-            hints.append(f"with {kept} use {axis}={'|'.join(names)}")
+            hints.append(f"with {kept} use {left.axis}={'|'.join(names)}")
     return ", or ".join(hints)

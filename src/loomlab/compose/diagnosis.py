@@ -16,7 +16,7 @@ from loomlab.compose.axes import AXES, SELECTORS, axis
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job
 from loomlab.compose.problem import Problem
-from loomlab.errors import did_you_mean
+from loomlab.errors import did_you_mean, first_line
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null
 
@@ -40,12 +40,26 @@ def diagnose(
     if base is None:
         return problems or [_config_problem(failure or error)], []
     good = list(good_groups)
+    values = [o for o in parsed if o not in groups]
+    suspects = _suspects(values, good_groups)
     for override in parsed:
         if override not in groups:
-            found = list(_value_problems(override, good_groups, base, catalog))
+            found = []
+            if override in suspects:
+                found = list(_value_problems(override, good_groups, base, catalog))
             problems += found
             good += [] if found else [override.input_line or ""]
     return problems or [_config_problem(error)], good
+
+
+def _suspects(values: list[Override], groups: list[str]) -> list[Override]:
+    """Overrides that may be wrong: halves that compose are sound, the rest is halved again."""
+    if len(values) < 2:
+        return values
+    if _try([*groups, *(v.input_line or "" for v in values)])[0] is not None:
+        return []
+    middle = len(values) // 2
+    return [*_suspects(values[:middle], groups), *_suspects(values[middle:], groups)]
 
 
 def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], list[Problem]]:
@@ -159,7 +173,7 @@ def _config_problem(error: Exception) -> Problem:
     """What a config file of an experiment or an option got wrong, with its key where known."""
     where = re.match(r"In '(.*)': \w+ raised while composing config:\n(.*)", str(error))
     if where is None:
-        return Problem("config", _first_line(error))
+        return Problem("config", first_line(error))
     key = re.search(r"full_key: (\S+)", str(error))
     return Problem(key[1] if key else "config", f"{where[2]}, but {where[1]} sets it")
 
@@ -167,13 +181,9 @@ def _config_problem(error: Exception) -> Problem:
 def _type_complaint(error: Exception) -> str:
     """Hydra's message about a value, without its wrapping."""
     cause = error.__cause__ or error
-    text = _first_line(cause)
+    text = first_line(cause)
     match = re.search(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", text)
     if match:
         kind = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
         return f"'{match[1]}' is not {kind.get(match[2], match[2].lower())}"
     return text
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]

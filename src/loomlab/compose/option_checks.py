@@ -21,7 +21,7 @@ def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[P
     """Keys the class has no setting for."""
     settings = source.settings() if OmegaConf.get_type(node) is not dict else source.parameters
     for key in map(str, node):
-        if key in settings or key.startswith("_"):
+        if key in settings or key == "_target_":
             continue
         known = set(settings)
         if source.takes_any_keyword:
@@ -82,11 +82,8 @@ def own_checks(
     check = getattr(importlib.import_module(module), name)
     settings = OmegaConf.to_container(node, resolve=True)
     settings.pop("_target_")  # type: ignore[union-attr, arg-type]
-    offered: dict[str, Any] = {
-        "architecture": _wanted_architecture(config),
-        "config": config,
-        "steps": known_steps(config.budget, _tokens_per_step(config)),
-    }
+    wanted = _wanted(config)
+    offered: dict[str, Any] = {**wanted, "config": config, "steps": _steps(config, wanted)}
     asked = inspect.signature(check).parameters
     context = {name: value for name, value in offered.items() if name in asked}
     for text in check(settings, **context):
@@ -96,13 +93,23 @@ def own_checks(
         yield Problem(f"{path}.{key}" if named else path, rest if named else str(text))
 
 
-def _wanted_architecture(config: DictConfig) -> str:
-    """The first kind of model the chosen objective accepts."""
+def _wanted(config: DictConfig) -> dict[str, str]:
+    """The model head the chosen objective trains, and how it reads its corpus."""
     try:
-        requires = read_target(config.objective._target_).attributes.get("requires", {})
+        declared = read_target(config.objective._target_).attributes
     except (SourceError, OmegaConfBaseException):
-        return "decoder"
-    return str(next(iter(requires.get("model.architecture", ("decoder",)))))
+        declared = {}
+    return {
+        "head": str(declared.get("head", "causal_lm")),
+        "reads": str(declared.get("reads", "windows")),
+    }
+
+
+def _steps(config: DictConfig, wanted: dict[str, str]) -> int | None:
+    """Steps of the run, if the config tells; tokens of a batch of rows are known from the data."""
+    if wanted["reads"] == "rows" and config.budget.tokens is not None:
+        return None
+    return known_steps(config.budget, _tokens_per_step(config))
 
 
 def _tokens_per_step(config: DictConfig) -> int:

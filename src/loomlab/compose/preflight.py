@@ -20,7 +20,9 @@ from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.problem import Problem
 from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
-from loomlab.errors import did_you_mean
+from loomlab.compose.targets import forbidden_targets, plain
+from loomlab.errors import did_you_mean, first_line
+from loomlab.measure.split import Uneven, split_batch
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 PATHS = ("output_dir", "sweep_dir", "cache_dir")
@@ -28,6 +30,8 @@ ROOT_RANGES = {
     "seed": "[0, 4294967295]",
     "sequence_length": "[2, inf)",
     "global_batch_size": "[1, inf)",
+    "micro_batch_size": "[1, inf)",
+    "layer_decay": "(0, 1]",
     **{f"budget.{kind}": "(0, inf)" for kind in BUDGETS},
 }
 
@@ -35,28 +39,42 @@ ROOT_RANGES = {
 def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
     """All problems of a composed config; empty means it may train."""
     problems = [*_unresolved(config), *_unknown_keys(config, catalog), *_root(config)]
+    resolved = plain(config, leave_out="hydra")
+    forbidden = list(forbidden_targets(config, resolved, catalog))
+    problems += forbidden
     picks: list[Pick] = []
+    names = chosen(config)
     for axis in AXES:
         if axis.name in SELECTORS or axis.name == "paths":
             continue
-        for path, option, node in _nodes(config, axis):
+        for path, option, node in _nodes(config, axis, names):
             if "_target_" not in node:
                 problems.append(_ghost(axis, path, option, catalog))
                 continue
+            if any(problem.path == f"{path}._target_" for problem in forbidden):
+                continue  # nothing of it is read or imported
             try:
                 source = read_target(node._target_)
             except SourceError as error:
                 problems.append(Problem(f"{path}._target_", str(error)))
                 continue
-            picks.append(Pick(axis.name, option, source))
-            problems += [*unknown_keys(path, node, source), *bad_values(path, node, source)]
-            problems += own_checks(path, node, source, config)
-    problems += all_refusals(picks, default_options(), catalog.fitting())
-    problems += _refused_settings(config, picks)
-    return [*problems, *_batch(config), *_metrics(config, picks), *_sources(config)]
+            picks.append(Pick(axis.name, option, source, _plain(node)))
+            wrong = [*unknown_keys(path, node, source), *bad_values(path, node, source)]
+            # An option's own check may rely on the bounds of its settings.
+            problems += wrong or own_checks(path, node, source, config)
+    problems += all_refusals(picks, default_options(), catalog.fitting)
+    problems += [*_refused_settings(config, picks), *_gradient_only(config, picks)]
+    return [*problems, *_batch(config, picks), *_metrics(config, picks), *_sources(resolved)]
 
 
-def _nodes(config: DictConfig, axis: Axis) -> Iterator[tuple[str, str, DictConfig]]:
+def _plain(node: DictConfig) -> dict[str, Any]:
+    """The settings of an option, interpolations as written."""
+    return OmegaConf.to_container(node, resolve=False)  # type: ignore[return-value]
+
+
+def _nodes(
+    config: DictConfig, axis: Axis, names: dict[str, Any]
+) -> Iterator[tuple[str, str, DictConfig]]:
     """(path, option, node) of every option chosen on an axis."""
     node = config.get(axis.name)
     if not isinstance(node, DictConfig):
@@ -66,7 +84,7 @@ def _nodes(config: DictConfig, axis: Axis) -> Iterator[tuple[str, str, DictConfi
             if isinstance(child, DictConfig):
                 yield f"{axis.name}.{option!s}", str(option), child
     else:
-        yield axis.name, str(chosen(config).get(axis.name)), node
+        yield axis.name, str(names.get(axis.name)), node
 
 
 def _ghost(axis: Axis, path: str, option: str, catalog: Catalog) -> Problem:
@@ -83,14 +101,14 @@ def _unresolved(config: DictConfig) -> Iterator[Problem]:
     for path, node in _walk(config):
         if node == "???":
             yield Problem(path, "has no value", f"give one: {path}=...")
-        key = path.rpartition(".")[2]
-        parent = OmegaConf.select(config, path.rpartition(".")[0]) if "." in path else config
         if not (isinstance(node, str) and "${" in node):
             continue
+        key = path.rpartition(".")[2]
+        parent = OmegaConf.select(config, path.rpartition(".")[0]) if "." in path else config
         try:
             _ = parent[int(key) if isinstance(parent, ListConfig) else key]
         except OmegaConfBaseException as error:
-            yield Problem(path, f"{node} cannot be resolved: {str(error).splitlines()[0]}")
+            yield Problem(path, f"{node} cannot be resolved: {first_line(error)}")
 
 
 def _walk(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -147,25 +165,42 @@ def _refused_settings(config: DictConfig, picks: list[Pick]) -> Iterator[Problem
                 yield Problem(path, f"{value} does not go with {pick}: {why}")
 
 
-def _batch(config: DictConfig) -> list[Problem]:
+def _gradient_only(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
+    """Shared settings that steer gradients, set for a model that has none."""
+    for pick in picks:
+        if pick.declares("trained_by", "gradient") != "gradient":
+            for key, unset in (("freeze", []), ("layer_decay", 1.0)):
+                if config.get(key) != unset:
+                    yield Problem(key, f"{pick} is not trained by gradient", f"leave out {key}")
+
+
+def _batch(config: DictConfig, picks: list[Pick]) -> list[Problem]:
     """The batch must split evenly over processes and micro-steps."""
     total = config.global_batch_size
     devices = OmegaConf.select(config, "parallelism.devices") or 1
-    steps = OmegaConf.select(config, "trainer.accumulate_grad_batches") or 1
-    parts = devices * steps
-    if not isinstance(total, int) or total < 1 or parts < 1 or total % parts == 0:
-        return []
-    what = f"{total} rows cannot be shared by {devices} processes x {steps} micro-steps"
-    below, above = total // parts * parts, (total // parts + 1) * parts
-    nearest = f"{below} or {above}" if below else str(above)
-    return [Problem("global_batch_size", what, f"nearest that can: {nearest}")]
+    devices *= OmegaConf.select(config, "parallelism.num_nodes") or 1
+    devices = OmegaConf.select(config, "parallelism.data_parallel") or devices  # that read rows
+    devices //= OmegaConf.select(config, "parallelism.tensor_parallel") or 1  # read the same ones
+    if any(pick.declares("one_share", False) for pick in picks):
+        devices = 1
+    steps = OmegaConf.select(config, "trainer.accumulate_grad_batches")
+    micro = OmegaConf.select(config, "micro_batch_size")
+    parts = OmegaConf.select(config, "parallelism.micro_batches") or 1
+    given = (total, devices, parts, 1 if steps is None else steps, 1 if micro is None else micro)
+    if not all(isinstance(number, int) and number > 0 for number in given):
+        return []  # reported on its own
+    try:
+        split_batch(total, devices, steps, micro, parts)
+    except Uneven as error:
+        return [Problem(error.key, error.what, error.fix)]
+    return []
 
 
 def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
     """A metric that runs are compared or kept by must be one the objective reports."""
     objective = next((p for p in picks if p.axis == "objective"), None)
     names = objective.declares("metrics", ()) if objective else ()
-    for path in ("metric", "callbacks.checkpoint.monitor"):
+    for path in ("metric", "callbacks.checkpoint.monitor", "callbacks.early_stop.monitor"):
         value = OmegaConf.select(config, path)
         known = [f"val/{name}" for name in names]
         if names and value is not None and value not in known:
@@ -173,19 +208,19 @@ def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
             yield Problem(path, what, did_you_mean(str(value), known, "metrics"))
 
 
-def _sources(config: DictConfig) -> Iterator[Problem]:
-    """Folders of earlier runs must be there."""
+def _sources(resolved: dict[str, Any]) -> Iterator[Problem]:
+    """Folders of earlier runs must be there; what cannot be resolved is reported on its own."""
+    known = {k: v for k, v in resolved.items() if v != "???" and "${" not in str(v)}
     for key in ("init", "resume"):
-        value = OmegaConf.select(config, key, throw_on_resolution_failure=False)
+        value = known.get(key)
         if value is not None and not Path(str(value)).exists():
             yield Problem(key, f"{value} does not exist", "give a run folder or a saved model")
-    for key in map(str, config.paths):
+    for key, value in resolved["paths"].items():
         if key not in PATHS:
-            yield Problem(f"paths.{key}", "there is no such path", did_you_mean(key, PATHS))
-    for key in PATHS:
-        if OmegaConf.select(config, f"paths.{key}", throw_on_resolution_failure=False) == "":
+            yield Problem(f"paths.{key}", "there is no such path", did_you_mean(str(key), PATHS))
+        elif value == "":
             yield Problem(f"paths.{key}", "is empty", "give a folder")
-    name = OmegaConf.select(config, "name", throw_on_resolution_failure=False)
+    name = known.get("name")
     if name is not None and not PLAIN_NAME.fullmatch(str(name)):
         what = f"'{name}' is no plain name"
         yield Problem("name", what, "use letters, digits, '.', '_' and '-', at most 128")

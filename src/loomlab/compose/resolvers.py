@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
-from functools import cache, partial
-from typing import Any
+from functools import cache
 
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.compose.choices import chosen
+from loomlab.secrets import is_secret
 
 SLUG_LENGTH = 60
 _QUIET = ("experiment", "hydra", "paths", "name")  # overrides that say nothing about the result
@@ -28,6 +27,7 @@ def slug(overrides: list[str]) -> str:
         o.lstrip("+~")
         for o in overrides
         if o.lstrip("+~").split(".")[0].split("=")[0] not in _QUIET
+        and not is_secret(o.partition("=")[0].rpartition(".")[2])
     ]
     words = [
         re.sub(r"[^A-Za-z0-9.]+", "-", o.split(".")[-1] if "=" not in o else _short(o))
@@ -41,15 +41,9 @@ def _short(override: str) -> str:
     return f"{key.rsplit('.', 1)[-1]}-{value}"
 
 
-def job_name(swept: set[str], number: Any, overrides: list[str]) -> str:
-    """The folder of one job of a sweep: number, slug, and a hash that tells equal slugs apart.
-
-    The slug holds what differs between the jobs (`swept` keys), or else everything.
-    """
-    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:8]
-    differing = [o for o in overrides if o.partition("=")[0] in swept]
-    name = slug(differing or list(overrides))
-    return f"{int(number) if str(number).isdigit() else 0:03d}_{name}_{digest}"
+def job_name(number: int, overrides: list[str], key: str) -> str:
+    """The folder of one job of a sweep: number, slug, and a hash that tells equal slugs apart."""
+    return f"{number:03d}_{slug(overrides)}_{key}"
 
 
 def run_name(*_: str, _root_: DictConfig) -> str:
@@ -60,15 +54,9 @@ def run_name(*_: str, _root_: DictConfig) -> str:
     return "-".join(str(picks[a]) for a in ("model", "objective") if picks.get(a))
 
 
-def register_resolvers(swept: set[str] | None = None) -> None:
-    """Register the `loom.` resolvers with OmegaConf; harmless when done twice.
-
-    `swept` are the keys that take several values in the sweep at hand.
-    """
+def register_resolvers() -> None:
+    """Register the `loom.` resolvers with OmegaConf; harmless when done twice."""
     OmegaConf.register_new_resolver(
         "loom.now", lambda form: process_start().strftime(form), replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "loom.job_name", partial(job_name, swept or set()), replace=True
     )
     OmegaConf.register_new_resolver("loom.run_name", run_name, replace=True)

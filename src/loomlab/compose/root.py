@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-BUDGETS = ("steps", "tokens", "flops", "seconds")
+BUDGETS = ("steps", "epochs", "tokens", "flops", "seconds")
 DEFAULT_STEPS = 1000
 
 
@@ -18,6 +18,7 @@ class Budget:
     """
 
     steps: Optional[int] = None  # noqa: UP045  OmegaConf reads these annotations at run time
+    epochs: Optional[float] = None  # noqa: UP045
     tokens: Optional[float] = None  # noqa: UP045
     flops: Optional[float] = None  # noqa: UP045
     seconds: Optional[float] = None  # noqa: UP045
@@ -31,14 +32,17 @@ class Experiment:
     seed: int = 1
     sequence_length: int = 256
     global_batch_size: int = 16
+    micro_batch_size: Optional[int] = None  # noqa: UP045  rows of one forward pass of a process
     budget: Budget = field(default_factory=Budget)
     init: Optional[str] = None  # noqa: UP045
     resume: Optional[str] = None  # noqa: UP045
-    metric: str = "val/bits_per_byte"
+    freeze: list[str] = field(default_factory=list)  # name patterns of weights that stay
+    layer_decay: float = 1.0  # learning rate of each layer, relative to the one above
+    metric: Optional[str] = None  # noqa: UP045  None: what the objective is compared by
 
 
 def known_steps(budget: Any, tokens_per_step: int) -> int | None:
-    """Optimizer steps that follow from the config alone; None for FLOPs and seconds."""
+    """Optimizer steps that follow from the config alone; None for the other budgets."""
     if budget.steps is not None:
         return int(budget.steps)
     if budget.tokens is not None and math.isfinite(budget.tokens):

@@ -9,7 +9,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from loomlab.component import make_importable
+from loomlab.allow import make_importable
 
 ENVIRONMENT_VARIABLE = "LOOM_CONF"
 

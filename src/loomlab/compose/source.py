@@ -40,6 +40,8 @@ class ClassSource:
     attributes: dict[str, Any] = field(default_factory=dict)
     methods: set[str] = field(default_factory=set)
     takes_any_keyword: bool = False
+    origin: str = ""  # where it is defined, when the target names a re-export
+    is_class: bool = False
 
     def settings(self) -> dict[str, Parameter]:
         """Parameters a config may set: those before the `*`, which have a default."""
@@ -93,9 +95,11 @@ def _read(module: str, name: str, target: str) -> ClassSource:
     tree, package = parsed
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return _read_class(node, module, package, tree, target)
+            source = _read_class(node, module, package, tree, target)
+            source.origin, source.is_class = f"{module}.{name}", True
+            return source
         if isinstance(node, ast.FunctionDef) and node.name == name:
-            source = ClassSource(target, _summary(node))
+            source = ClassSource(target, _summary(node), origin=f"{module}.{name}")
             _take_arguments(source, node.args, skip=0)
             return source
     origin = _imports(tree, module, package).get(name)

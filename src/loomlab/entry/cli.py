@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 
 from loomlab.errors import InputError, did_you_mean
@@ -13,10 +14,21 @@ VERBS = {
     "evaluate": "held-out numbers of a finished run",
     "generate": "text from a trained decoder",
     "fill": "words for the masks of a text, from a trained encoder",
+    "predict": "labels of texts, from a trained classifier",
+    "export": "the model of a run in another format, verified",
+    "compress": "prune, quantize or factor a finished run without training",
     "validate": "check overrides as `loom train` would, and stop",
+    "plan": "memory, messages and speed of a run on other machines, found without running it",
     "options": "every option of every axis, with its defaults",
     "corpora": "list, fetch and show corpora",
+    "sweep": "how a sweep stands, and going on with it",
     "study": "run a study of experiments/ and draw its table and figure",
+    "report": "write the page of a sweep: one HTML file",
+    "dashboard": "publish views of a sweep to W&B: a workspace and a report",
+    "wandb-sweep": "write a sweep as a file of W&B, for its agents",
+    "dash": "look at runs: the page in a browser, W&B LEET or Trackio",
+    "compare": "rank runs, running ones too: settings, seeds, baseline, Pareto front",
+    "job": "run one job of a sweep (launchers call it)",
     "completion": "print a shell completion script",
 }
 
@@ -47,14 +59,21 @@ def main(argv: list[str] | None = None) -> None:
         print(f"loom: there is no verb '{verb}'; {did_you_mean(verb, VERBS, 'verbs')}",
               file=sys.stderr)  # fmt: skip
         sys.exit(2)
+    from loomlab.secrets import masked_text
+
     try:
-        sys.exit(importlib.import_module(f"loomlab.entry.{verb}").run(rest))
+        code = importlib.import_module(f"loomlab.entry.{verb.replace('-', '_')}").run(rest)
+        sys.stdout.flush()
+        sys.exit(code)
     except InputError as error:
-        print(f"loom {verb}: {error}", file=sys.stderr)
+        print(f"loom {verb}: {masked_text(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"loom {verb}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has seen enough, as in `loom options | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

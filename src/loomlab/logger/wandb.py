@@ -1,18 +1,34 @@
-"""Weights and Biases through the real client."""
+"""Weights and Biases through the real client; whatever happens to it, training goes on."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import netrc
 import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import Logger
 
-from loomlab.logger.base import LoggerOption
+from loomlab.errors import first_line
+from loomlab.logger.base import NO_FACTS, Facts, LoggerOption
+from loomlab.reach import answers
+from loomlab.secrets import masked_override
 
-API_HOST = "api.wandb.ai"
+OLD_NAMES = {"api.forge.coreweave.com": "api.wandb.ai"}  # a key for the old name is good, too
+REACHED_WITHIN = 3.0  # seconds until a server that accepts no connection is given up
+HEADER_BYTES = 7  # of a .wandb file without any record
+STARTED_WITHIN = 8.0  # seconds until one that accepts but does not reply is
+STARTED_OFFLINE_WITHIN = 90.0  # seconds; no server is waited for, only a busy machine
+TAGGED = ("model", "objective", "corpus", "tokenizer", "optimizer", "compression", "experiment")
+LONGEST_TAG = 64  # characters, a limit of W&B
+log = logging.getLogger("loomlab")
 
 
 class Wandb(LoggerOption):
@@ -23,53 +39,168 @@ class Wandb(LoggerOption):
         project: str = "loomlab",
         entity: str | None = None,
         group: str | None = None,
+        job_type: str = "train",
         tags: list[str] = [],  # noqa: B006  a schema default, never changed
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+        x_axis: Literal["step", "tokens", "flops", "seconds"] = "step",
+        artifacts: Literal["none", "references", "model", "checkpoints"] = "references",
+        finish_within: Annotated[float, "[1, inf)"] = 60.0,
     ) -> None:
-        self.project = project
-        self.entity = entity
-        self.group = group
-        self.tags = tags
-        self.mode = mode
+        """`group` of None is the sweep's name; chosen options are tags beside `tags`.
 
-    def build(self, *, run_dir: Path, name: str, config: dict[str, Any]) -> WandbLogger:
-        """A WandbLogger in RUN_DIR/wandb; the config is sent at the start of the run."""
+        `mode` of auto is disabled under a debug option and inside pytest (unless WANDB_MODE says
+        otherwise). `x_axis` is what charts begin with; all four are sent. `artifacts` links the
+        corpus to the finished model by hash and place ("references"), or also uploads the model,
+        or the model with its best and last checkpoint. `finish_within` seconds is what the
+        upload at the end may take; what is left by then stays on disk.
+        """
+        self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
+        self.tags, self.mode, self.x_axis = tags, mode, x_axis
+        self.artifacts, self.finish_within = artifacts, finish_within
+
+    def build(
+        self, *, run_dir: Path, name: str, config: dict[str, Any], facts: Facts = NO_FACTS
+    ) -> Logger:
+        """A logger in RUN_DIR/wandb; the config is sent at the start of the run.
+
+        An online run that cannot start within seconds is kept offline instead, and where even
+        that fails, training goes on without W&B; both with a warning.
+        """
         os.environ.setdefault("WANDB_SILENT", "true")  # its own lines would break the bar
+        from loomlab.logger.wandb_run import SteadyWandbLogger, forget_run, trouble
+
+        choice = config.get("choice") or {}
+        remove_recordless(run_dir)
+        start = self._start(run_dir, name, config | flat(choice), facts)
+        start["tags"] = list(dict.fromkeys([*self.tags, *tags_of(choice)]))
+        mode = self._reachable_mode(bool(choice.get("debug")))
+        for attempt in dict.fromkeys([mode, "offline"]):
+            logger = SteadyWandbLogger(
+                facts=facts, x_axis=self.x_axis, artifacts=self.artifacts, mode=attempt, **start,
+                settings=self._client_settings(attempt),
+            )  # fmt: skip
+            try:
+                with _masked_arguments():
+                    logger.start()
+                return logger
+            except trouble() as error:
+                log.warning("W&B did not start (%s): %s", attempt, first_line(error))
+                forget_run()
+        log.warning("training goes on without W&B")
+        logger.broken = True
+        return logger
+
+    def _start(
+        self, run_dir: Path, name: str, config: dict[str, Any], facts: Facts
+    ) -> dict[str, Any]:
+        """What the run is called; its id is that of its folder, so that it can be gone on with."""
+        return {
+            "name": name,
+            "save_dir": str(run_dir),
+            "project": self.project,
+            "entity": self.entity,
+            "group": self.group or facts.sweep,
+            "job_type": self.job_type,
+            "config": config,
+            "id": hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:12],
+            "resume": "allow",
+        }
+
+    def _client_settings(self, mode: str) -> Any:
         import wandb
 
-        mode = self.mode if self.mode != "auto" else ("online" if has_key() else "offline")
-        logger = WandbLogger(
-            name=name,
-            save_dir=str(run_dir),
-            project=self.project,
-            entity=self.entity,
-            group=self.group or run_dir.parent.name,
-            tags=self.tags,
-            config=config,
-            id=hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:12],
-            resume="allow",
-            mode=mode,
-            settings=wandb.Settings(console="off", silent=True),
-        )
-        vars(logger)["_wandb_init"].pop("anonymous", None)  # Lightning sends it; it only warns
-        _ = logger.experiment  # starts the run now, so that its config is there from the start
-        return logger
+        return wandb.Settings(
+            console="off", silent=True, finish_timeout=self.finish_within,
+            finish_timeout_raises=True,
+            init_timeout=STARTED_WITHIN if mode == "online" else STARTED_OFFLINE_WITHIN,
+        )  # fmt: skip
+
+    def _reachable_mode(self, debug: bool) -> str:
+        """The mode asked for, or offline when the server cannot be reached."""
+        mode = self.mode if self.mode != "auto" else automatic_mode(debug)
+        server = server_url()
+        if mode == "online" and not answers(server, REACHED_WITHIN):
+            log.warning(
+                "W&B: %s cannot be reached; the run is kept offline (`wandb sync`)", server
+            )
+            return "offline"
+        return mode
+
+
+def remove_recordless(run_dir: Path) -> None:
+    """Remove offline parts of this run that were killed before their first record was written.
+
+    `wandb sync` of many folders sends none of them if one cannot be read.
+    """
+    for file in (run_dir / "wandb").glob("offline-run-*/run-*.wandb"):
+        if file.stat().st_size <= HEADER_BYTES:
+            shutil.rmtree(file.parent)
+
+
+def automatic_mode(debug: bool) -> str:
+    """Disabled where a run is no result, else what WANDB_MODE says, else online with a key."""
+    if debug:
+        return "disabled"
+    if os.environ.get("WANDB_MODE"):
+        return os.environ["WANDB_MODE"]
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        return "disabled"
+    return "online" if has_key() else "offline"
+
+
+def flat(choice: Mapping[str, Any]) -> dict[str, str]:
+    """`choice.<axis>` as one text each, which runs can be grouped and filtered by."""
+    return {
+        f"choice.{axis}": (",".join(option) or "none") if isinstance(option, list) else str(option)
+        for axis, option in choice.items()
+        if option is not None
+    }
+
+
+def tags_of(choice: Mapping[str, Any]) -> list[str]:
+    """The options that say most about a run."""
+    chosen = [choice.get(axis) for axis in TAGGED]
+    options = [o for c in chosen for o in (c if isinstance(c, list) else [c]) if o]
+    return [str(option)[:LONGEST_TAG] for option in options]
+
+
+@contextmanager
+def _masked_arguments() -> Iterator[None]:
+    """W&B records the command line it finds: without the secrets on it."""
+    before = sys.argv
+    sys.argv = [masked_override(argument) for argument in before]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def server_url() -> str:
+    """The server of the client's settings: of its settings file, of WANDB_BASE_URL or its own."""
+    import wandb
+
+    return wandb.setup().settings.base_url
 
 
 def has_key() -> bool:
-    """Whether an API key is in the environment or in ~/.netrc."""
+    """Whether an API key for the server is in the environment or in the netrc file."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlsplit(server_url()).netloc
     try:
-        return netrc.netrc().authenticators(API_HOST) is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
+        keys = netrc.netrc(os.environ.get("NETRC"))
+        return any(keys.authenticators(h) for h in (host, OLD_NAMES.get(host)) if h)
+    except (OSError, netrc.NetrcParseError):
         return False
 
 
-def finish(exit_code: int) -> None:
-    """End the W&B run of this process; otherwise the next job would write into it."""
-    import sys
+def finish(exit_code: int, summary: Mapping[str, Any] | None = None) -> None:
+    """End the W&B run of this process; otherwise the next job would write into it.
 
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
+    `summary` is what the run says of itself at its end.
+    """
+    if "loomlab.logger.wandb_run" not in sys.modules:
+        return
+    from loomlab.logger.wandb_run import finish_run
+
+    finish_run(exit_code, summary or {})

@@ -6,7 +6,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    sdpa_backward_flop_count,
+    shape_wrapper,
+)
+
+from loomlab.measure.modes import kept_modes
 
 # Gradients with respect to the inputs and to the weights cost one forward pass each.
 _FORWARD_AND_BACKWARD = 3
@@ -24,6 +31,23 @@ def _attention_flops(
 _CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
+def _attention_backward_flops(
+    outer: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any
+) -> int:
+    """Five products, scores being computed again, as torch counts it for GPUs."""
+    return int(sdpa_backward_flop_count(outer, query, key, value))
+
+
+# What each operation costs, by its packet; called with tensors as the operation is.
+OF_OPERATIONS: dict[Any, Any] = {
+    **flop_registry,
+    **{kind: shape_wrapper(count) for kind, count in _CPU_ATTENTION.items()},
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: shape_wrapper(
+        _attention_backward_flops
+    ),
+}
+
+
 def training_flops_per_token(model: nn.Module, example_batch: dict[str, Any]) -> float:
     """Floating-point operations to train on one token: three times a forward pass.
 
@@ -39,15 +63,11 @@ def training_flops_per_token(model: nn.Module, example_batch: dict[str, Any]) ->
         FLOPs per position of `input_ids`, padding included.
     """
     row = _first_row(example_batch)
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     counter = FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION)
-    try:
+    with kept_modes(model):
+        model.eval()
         with torch.no_grad(), counter:
             model(**row)
-    finally:
-        for module, training in modes:
-            module.training = training
     tokens = row["input_ids"].numel()
     return _FORWARD_AND_BACKWARD * counter.get_total_flops() / tokens
 

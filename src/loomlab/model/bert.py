@@ -1,17 +1,23 @@
 """BERT: an encoder that fills in masked tokens.
 
-Shapes: B batch, T tokens, M masked tokens, D width, V vocabulary.
+Shapes: B batch, T tokens, M masked tokens, D width, V vocabulary, C labels.
 """
 
 from typing import Annotated, Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+)
 from transformers.modeling_outputs import MaskedLMOutput
 
 from loomlab.errors import InputError
 from loomlab.model.block import ACTIVATIONS, make_norm
+from loomlab.model.classifier import SequenceClassifier
 from loomlab.model.config import TransformerConfig
 from loomlab.model.transformer import Transformer, TransformerModel
 
@@ -47,14 +53,18 @@ class BERTConfig(TransformerConfig):
         """The model with the head an objective asks for.
 
         Raises:
-            InputError: `head` is not "masked_lm".
+            InputError: `head` is neither "masked_lm" nor "sequence_classification".
         """
-        if head != "masked_lm":
+        kinds = {
+            "masked_lm": BERTForMaskedLM,
+            "sequence_classification": BERTForSequenceClassification,
+        }
+        if head not in kinds:
             raise InputError(
                 f"model=bert is an encoder and has no {head} head: choose objective=mlm, "
                 "or a decoder such as model=gpt."
             )
-        return BERTForMaskedLM(self)
+        return kinds[head](self)
 
 
 class BERTModel(Transformer):
@@ -104,6 +114,15 @@ class BERTForMaskedLM(TransformerModel):
         """Replace the layer that gives the logits."""
         self.head.decoder = new_embeddings
 
+    def hidden_states(self, masked_index: Tensor | None = None, **inputs: Any) -> Tensor:
+        """The hidden states that the head turns into logits: (M, D) at the masks, or (B, T, D)."""
+        hidden_BTD: Tensor = self.transformer(**inputs).last_hidden_state
+        return hidden_BTD if masked_index is None else hidden_BTD.flatten(0, 1)[masked_index]
+
+    def logits_head(self) -> MaskedLMHead:
+        """The layers from hidden states to logits."""
+        return self.head
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -123,16 +142,14 @@ class BERTForMaskedLM(TransformerModel):
                 there (and so is the loss), which saves most of the head at a masking of 15 %.
         The other arguments are those of `Transformer.forward`.
         """
-        output = self.transformer(
-            input_ids,
+        hidden = self.hidden_states(
+            masked_index,
+            input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             document_ids=document_ids,
             inputs_embeds=inputs_embeds,
         )
-        hidden = output.last_hidden_state
-        if masked_index is not None:
-            hidden = hidden.flatten(0, 1)[masked_index]
         logits, loss = self.head(hidden), None
         if labels is not None:
             target = labels.flatten() if masked_index is None else labels.flatten()[masked_index]
@@ -140,6 +157,39 @@ class BERTForMaskedLM(TransformerModel):
         return MaskedLMOutput(loss=loss, logits=logits)
 
 
+class PooledHead(nn.Module):
+    """The first token's state to logits through a dense layer and tanh (Devlin et al. 2019)."""
+
+    def __init__(self, config: BERTConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.width, config.width, bias=config.bias)
+        self.dropout = nn.Dropout(config.dropout)
+        self.out = nn.Linear(config.width, len(config.id2label or {}), bias=config.bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Logits (B, C) of hidden states (B, T, D)."""
+        return self.out(self.dropout(self.dense(x_BTD[:, 0]).tanh()))
+
+
+class BERTForSequenceClassification(SequenceClassifier):
+    """BERT that says which label a text has, from its first token."""
+
+    config_class = BERTConfig
+
+    def __init__(self, config: BERTConfig) -> None:
+        super().__init__(config)
+        self.transformer = BERTModel(config)
+        self.classifier = PooledHead(config)
+        self.post_init()
+
+    def label_logits(
+        self, hidden_BTD: Tensor, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Tensor:
+        """The logits (B, C) of the first token."""
+        return self.classifier(hidden_BTD)
+
+
 AutoConfig.register(BERTConfig.model_type, BERTConfig)
 AutoModel.register(BERTConfig, BERTModel)
 AutoModelForMaskedLM.register(BERTConfig, BERTForMaskedLM)
+AutoModelForSequenceClassification.register(BERTConfig, BERTForSequenceClassification)

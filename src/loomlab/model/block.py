@@ -15,6 +15,7 @@ from loomlab.attention.layout import Layout
 from loomlab.component import build_component
 from loomlab.errors import InputError
 from loomlab.model.config import TransformerConfig
+from loomlab.model.rebuild import rebuilt
 from loomlab.position.base import Position
 
 FULL = {"_target_": "loomlab.attention.full.Full"}
@@ -59,6 +60,7 @@ class SelfAttention(nn.Module):
     def __init__(self, config: TransformerConfig, layer: int) -> None:
         super().__init__()
         self.layer, self.heads = layer, config.heads
+        self.head_width = config.width // config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=config.bias)
         self.out = nn.Linear(config.width, config.width, bias=config.bias)
         self.out.ends_branch = True  # type: ignore[assignment]  # read by the initialization
@@ -79,14 +81,14 @@ class SelfAttention(nn.Module):
         past_key_values: Cache | None,
     ) -> Tensor:
         """Mix the tokens, (B, T, D), and add their keys and values to the cache, if any."""
-        batch, length, width = x_BTD.shape
-        qkv = self.qkv(x_BTD).view(batch, length, 3, self.heads, width // self.heads)
+        batch, length, _ = x_BTD.shape
+        qkv = self.qkv(x_BTD).view(batch, length, 3, self.heads, self.head_width)
         q_BHTK, k_BHTK, v_BHTK = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         q_BHTK, k_BHTK = position.rotate(q_BHTK, k_BHTK, position_BT)
         if past_key_values is not None:
             k_BHTK, v_BHTK = past_key_values.update(k_BHTK, v_BHTK, self.layer)
         mixed_BHTK = self.attention(q_BHTK, k_BHTK, v_BHTK, layout)
-        return self.out(mixed_BHTK.transpose(1, 2).reshape(batch, length, width))
+        return self.out(mixed_BHTK.transpose(1, 2).reshape(batch, length, -1))
 
 
 class MLP(nn.Module):
@@ -107,7 +109,10 @@ class MLP(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Transform each token alone, (B, T, D)."""
-        return self.out(self.activation(self.up(x_BTD)))
+        inner_BTF = self.up(x_BTD)
+        active_BTF = self.activation(inner_BTF)
+        with rebuilt(active_BTF, self.activation, inner_BTF):
+            return self.out(active_BTF)
 
 
 class Block(GradientCheckpointingLayer):
@@ -133,7 +138,15 @@ class Block(GradientCheckpointingLayer):
         """The next hidden states, (B, T, D)."""
         told = (layout, position, position_BT, past_key_values)
         if self.pre_norm:
-            x_BTD = x_BTD + self.dropout(self.attention(self.attention_norm(x_BTD), *told))
-            return x_BTD + self.dropout(self.mlp(self.mlp_norm(x_BTD)))
-        x_BTD = self.attention_norm(x_BTD + self.dropout(self.attention(x_BTD, *told)))
-        return self.mlp_norm(x_BTD + self.dropout(self.mlp(x_BTD)))
+            normed_BTD = self.attention_norm(x_BTD)
+            with rebuilt(normed_BTD, self.attention_norm, x_BTD):
+                mixed_BTD = self.attention(normed_BTD, *told)
+            x_BTD = x_BTD + self.dropout(mixed_BTD)
+            normed_BTD = self.mlp_norm(x_BTD)
+            with rebuilt(normed_BTD, self.mlp_norm, x_BTD):
+                return x_BTD + self.dropout(self.mlp(normed_BTD))
+        sum_BTD = x_BTD + self.dropout(self.attention(x_BTD, *told))
+        x_BTD = self.attention_norm(sum_BTD)
+        with rebuilt(x_BTD, self.attention_norm, sum_BTD):
+            sum_BTD = x_BTD + self.dropout(self.mlp(x_BTD))
+        return self.mlp_norm(sum_BTD)

@@ -1,16 +1,25 @@
 """GPT: a decoder that predicts the next token.
 
-Shapes: B batch, T tokens, D width, V vocabulary.
+Shapes: B batch, T tokens, D width, V vocabulary, C labels.
 """
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, Cache, GenerationMixin
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    Cache,
+    GenerationMixin,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from loomlab.errors import InputError
+from loomlab.model.classifier import SequenceClassifier, last_kept
 from loomlab.model.config import TransformerConfig
 from loomlab.model.transformer import Transformer, TransformerModel
 
@@ -28,14 +37,18 @@ class GPTConfig(TransformerConfig):
         """The model with the head an objective asks for.
 
         Raises:
-            InputError: `head` is not "causal_lm".
+            InputError: `head` is neither "causal_lm" nor "sequence_classification".
         """
-        if head != "causal_lm":
+        kinds = {
+            "causal_lm": GPTForCausalLM,
+            "sequence_classification": GPTForSequenceClassification,
+        }
+        if head not in kinds:
             raise InputError(
                 f"model=gpt is a decoder and has no {head} head: choose objective=clm, "
                 "or an encoder such as model=bert."
             )
-        return GPTForCausalLM(self)
+        return kinds[head](self)
 
 
 class GPTModel(Transformer):
@@ -55,6 +68,15 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
         self.transformer = GPTModel(config)
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
         self.post_init()
+
+    def hidden_states(self, **inputs: Any) -> Tensor:
+        """The hidden states (B, T, D) that the head turns into logits."""
+        hidden_BTD: Tensor = self.transformer(**inputs).last_hidden_state
+        return hidden_BTD
+
+    def logits_head(self) -> nn.Linear:
+        """The layer from hidden states to logits."""
+        return self.lm_head
 
     def forward(
         self,
@@ -99,6 +121,27 @@ def next_token_loss(logits_BTV: Tensor, labels_BT: Tensor) -> Tensor:
     return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 
 
+class GPTForSequenceClassification(SequenceClassifier):
+    """GPT that says which label a text has, from its last token: only that has seen them all."""
+
+    config_class = GPTConfig
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__(config)
+        self.transformer = GPTModel(config)
+        self.score = nn.Linear(config.width, len(config.id2label or {}), bias=False)
+        self.post_init()
+
+    def label_logits(
+        self, hidden_BTD: Tensor, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Tensor:
+        """The logits (B, C) of the last token that `attention_mask` keeps."""
+        last_B = last_kept(input_ids, attention_mask)
+        rows_B = torch.arange(len(last_B), device=last_B.device)
+        return self.score(hidden_BTD[rows_B, last_B])
+
+
 AutoConfig.register(GPTConfig.model_type, GPTConfig)
 AutoModel.register(GPTConfig, GPTModel)
 AutoModelForCausalLM.register(GPTConfig, GPTForCausalLM)
+AutoModelForSequenceClassification.register(GPTConfig, GPTForSequenceClassification)

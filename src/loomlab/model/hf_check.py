@@ -8,23 +8,54 @@ from typing import Any
 
 from loomlab.errors import InputError, did_you_mean
 
-OWN_TYPES = {"decoder": {"loom_gpt"}, "encoder": {"loom_bert"}}
-LANGUAGE = {"decoder": "causal", "encoder": "masked"}
+OWN_TYPES = {
+    "causal_lm": {"loom_gpt"},
+    "masked_lm": {"loom_bert"},
+    "sequence_classification": {"loom_gpt", "loom_bert"},
+}
+KIND = {
+    "causal_lm": "causal language model",
+    "masked_lm": "masked language model",
+    "sequence_classification": "classifier of sequences",
+}
 
 
-def problems(settings: dict[str, Any], architecture: str) -> list[str]:
-    """What is wrong with the settings of `model=hf`, found without building the model."""
-    name, model_type = settings.get("name"), settings.get("architecture_type")
-    if (name is None) == (model_type is None):
+def problems(settings: dict[str, Any], head: str, config: Any = None) -> list[str]:
+    """What is wrong with the settings of `model=hf`, found without building the model.
+
+    config: the whole config of a run, to see that pretrained weights meet their tokenizer.
+    """
+    name, package = settings.get("name"), settings.get("package")
+    model_type = settings.get("architecture_type")
+    alone = model_type if package is None else None  # a package may say its type as well
+    if sum(given is not None for given in (name, package, alone)) != 1:
         return [
-            "model=hf needs exactly one of model.name (a hub name or a local folder) "
-            "and model.architecture_type (such as llama)."
+            "model=hf needs exactly one of model.name (a hub name or a local folder), "
+            "model.architecture_type (such as llama) and model.package (as in model=minilm)."
         ]
+    if package is not None and not settings.get("package_path"):
+        return ["model.package_path: give the folder or GGUF file inside model.package."]
     if name is not None:
         model_type = _saved_type(Path(str(name)))
-        if model_type is None:
-            return []  # on the hub, or in a folder that `build` reports on
-    return type_problems(str(model_type), architecture, settings.get("config") or {})
+    found = []
+    if model_type is not None:  # else on the hub, or in a folder that `build` reports on
+        overrides = settings.get("config") or {}
+        found = type_problems(str(model_type), head, overrides)
+    return [*found, *foreign_tokenizer(name, config)]
+
+
+def foreign_tokenizer(name: str | None, config: Any) -> list[str]:
+    """Weights of the hub know the vocabulary they were trained with and no other.
+
+    A local folder is not judged: it may hold a model of this package, trained on this corpus.
+    """
+    tokenizer = {} if config is None else config.get("tokenizer") or {}
+    if name is None or config is None or Path(name).exists() or "package" in tokenizer:
+        return []
+    return [
+        f"model.name: {name} has weights for its own vocabulary alone: "
+        f"add tokenizer=hf tokenizer.name={name}"
+    ]
 
 
 def _saved_type(folder: Path) -> str | None:
@@ -36,23 +67,23 @@ def _saved_type(folder: Path) -> str | None:
     return saved.get("model_type") if isinstance(saved, dict) else None
 
 
-def type_problems(model_type: str, architecture: str, overrides: dict[str, Any]) -> list[str]:
+def type_problems(model_type: str, head: str, overrides: dict[str, Any]) -> list[str]:
     """What Transformers lacks of the type, the head and the keys that are asked for."""
-    if model_type in OWN_TYPES[architecture]:
+    if model_type in OWN_TYPES[head]:
         return []
     from transformers.models.auto import configuration_auto, modeling_auto
 
     heads = {
-        "decoder": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        "encoder": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    }[architecture]
-    if model_type not in configuration_auto.CONFIG_MAPPING_NAMES:
+        "causal_lm": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        "masked_lm": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+        "sequence_classification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }[head]
+    if model_type not in configuration_auto.CONFIG_MAPPING:
         hint = did_you_mean(model_type, heads)
         return [f"model.architecture_type: Transformers has no model type {model_type}; {hint}"]
-    kind = LANGUAGE[architecture]
     if model_type not in heads:
         return [
-            f"model.architecture_type: {model_type} has no {kind} language model, which "
+            f"model.architecture_type: {model_type} has no {KIND[head]}, which "
             f"the objective needs; types that have one: {_some(heads)}."
         ]
     config_class = configuration_auto.CONFIG_MAPPING[model_type]
@@ -88,6 +119,8 @@ def require_causal(model: Any, vocab_size: int) -> None:
     """
     import torch
 
+    if any(p.is_meta for p in model.parameters()):
+        return  # it has no values to compare: a model on paper
     was_training = model.training
     model.eval()
     first = torch.arange(8)[None] % vocab_size

@@ -28,9 +28,9 @@ class CausalLM(Objective):
             batch["document_ids"] = samples.document_BU[:, :-1].contiguous()
         return batch
 
-    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (B*T, V) and targets (B*T,): every position counts."""
-        return self.call(batch).flatten(0, 1), batch["targets"].flatten()
+    def select(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Rows (B*T, D) for the head and targets (B*T,): every position counts."""
+        return self.states(batch).flatten(0, 1), batch["targets"].flatten()
 
     @torch.no_grad()
     def sample(self, prompt: str, length: int) -> str:

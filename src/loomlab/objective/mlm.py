@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
+from loomlab.errors import InputError
 from loomlab.objective.base import Batch, Objective
 from loomlab.text.masking import Masker
 from loomlab.text.samples import Samples
@@ -38,6 +39,11 @@ class MaskedLM(Objective):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
+        if self.tokenizer.mask_token_id is None:
+            raise InputError(
+                "objective=mlm needs a mask token, and the tokenizer has none: name one of its "
+                "tokens, or a new one, with tokenizer.mask_token='<|mask|>'"
+            )
         self.masker = Masker(
             rate=mask_rate,
             to_mask=replace_by_mask,
@@ -64,12 +70,24 @@ class MaskedLM(Objective):
             batch["document_ids"] = samples.document_BU[:, :-1].contiguous()
         return batch
 
-    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (M, V) and targets (M,) of the masked positions."""
-        logits = self.call(batch)
-        if logits.dim() == 3:  # a model that scores every position
-            logits = logits.flatten(0, 1)[batch["masked_index"]]
-        return logits, batch["targets"]
+    def parts(self, batch: Batch, count: int) -> list[Batch]:
+        """A batch cut by its rows into equal parts, each with the masks of its rows."""
+        places = {"masked_index", "targets"}
+        index_M, targets_M = batch["masked_index"], batch["targets"]
+        cut = super().parts({k: v for k, v in batch.items() if k not in places}, count)
+        size = cut[0]["input_ids"].numel()
+        for number, part in enumerate(cut):
+            here_M = index_M // size == number
+            part["masked_index"] = index_M[here_M] - number * size
+            part["targets"] = targets_M[here_M]
+        return cut
+
+    def select(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Rows (M, D) for the head and targets (M,) of the masked positions."""
+        rows = self.states(batch)
+        if rows.dim() == 3:  # a model that scores every position
+            rows = rows.flatten(0, 1)[batch["masked_index"]]
+        return rows, batch["targets"]
 
     @torch.no_grad()
     def sample(self, prompt: str, length: int) -> str:

@@ -31,6 +31,10 @@ class Muon(torch.optim.Optimizer):
         InputError: betas out of range, or no hidden matrix to train.
     """
 
+    requires = {"compression.matrices": (True,)}
+    because = {"compression.matrices": "it leaves no matrix of a linear layer to train"}
+    tensor_parallel = False  # a part of a matrix is orthogonal by itself, not in the whole
+
     def __init__(
         self,
         lr: Annotated[float, "(0, inf)"] = 0.02,
@@ -56,13 +60,13 @@ class Muon(torch.optim.Optimizer):
             ns_steps=ns_steps,
             adjust_lr_fn=adjust_lr,
         )
-        self._parts: list[torch.optim.Optimizer] = [muon]
+        self.parts: list[torch.optim.Optimizer] = [muon]
         rest = decay_groups(model, weight_decay, without=matrices)
         if rest:
             fused = can_fuse(trainable(model))
             adamw = torch.optim.AdamW(rest, lr=adamw_lr, betas=pair, eps=eps, fused=fused)
-            self._parts.append(adamw)
-        groups = [group for part in self._parts for group in part.param_groups]
+            self.parts.append(adamw)
+        groups = [group for part in self.parts for group in part.param_groups]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
         self._share()
 
@@ -72,7 +76,7 @@ class Muon(torch.optim.Optimizer):
         Loading a checkpoint replaces both, so it is done again before every step.
         """
         first = 0
-        for part in self._parts:
+        for part in self.parts:
             last = first + len(part.param_groups)
             part.param_groups = self.param_groups[first:last]
             part.state = self.state
@@ -86,7 +90,7 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._share()
-        for part in self._parts:
+        for part in self.parts:
             part.step()
         return loss
 

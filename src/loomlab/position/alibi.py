@@ -12,6 +12,7 @@ class ALiBi(Position):
     """Scores fall linearly with distance, a slope per head (Press et al. 2022, section 3)."""
 
     has_bias = True
+    tensor_parallel = False
 
     def bias(self, query_position: Tensor, key_position: Tensor) -> Tensor:
         """-slope * |i - j|: (B, H, T, S) float32 (the absolute value serves encoders)."""

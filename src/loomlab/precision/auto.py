@@ -8,6 +8,7 @@ from typing import Annotated
 
 import torch
 
+from loomlab.measure.machine import measured_once
 from loomlab.precision.base import Precision
 
 PROBE_SHAPE = (4096, 256, 1024)  # rows of a batch, width, inner width of a small model
@@ -32,7 +33,10 @@ class Auto(Precision):
 @cache
 def bf16_speedup() -> float:
     """How many times faster a bf16 matrix product is than an fp32 one on this CPU."""
-    return _seconds(torch.float32) / _seconds(torch.bfloat16)
+    return measured_once(
+        "bf16_speedup", torch.get_num_threads(), torch.__version__,
+        lambda: _seconds(torch.float32) / _seconds(torch.bfloat16),
+    )  # fmt: skip
 
 
 def _seconds(kind: torch.dtype) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loomlab.report.ranking import Row, options
-from loomlab.run.metrics_file import read_metrics
+from loomlab.run.metrics_reading import read_metrics
 
 
 def draw_curves(

@@ -10,8 +10,8 @@ from loomlab.errors import InputError
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
-def publish(folder: Path, table: str, figure: Path) -> None:
-    """Replace what stands between the markers of README.md, and copy the figure.
+def publish(folder: Path, table: str, figure: Path | None = None) -> None:
+    """Replace what stands between the markers of README.md, and copy the figure if there is one.
 
     Raises:
         InputError: the README has no markers.
@@ -23,4 +23,5 @@ def publish(folder: Path, table: str, figure: Path) -> None:
     head, _, rest = text.partition(BEGIN)
     tail = rest.partition(END)[2]
     readme.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
-    shutil.copyfile(figure, folder / "figure.png")
+    if figure is not None:
+        shutil.copyfile(figure, folder / "figure.png")

@@ -4,63 +4,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from loomlab.run.folder import RunFolder, find_runs
+from loomlab.report.collect import collect
+from loomlab.report.metric import MORE_IS_BETTER
+from loomlab.report.row import Row
+from loomlab.report.settings import differing, shown
+from loomlab.report.sheet import Sheet, markdown, rich_sheet
+from loomlab.run.ledger import DONE
 
-# A pseudo-likelihood of masked tokens sees both sides: it cannot be ranked with the others.
-PSEUDO = ("mlm",)
 COLUMNS = {
     "val/bits_per_byte": "bits/byte",
     "val/perplexity": "perplexity",
     "val/accuracy": "accuracy",
+    "val/f1": "F1",
+    "val/matthews": "Matthews",
 }
+LIKELIHOOD = tuple(COLUMNS)[:3]  # those of runs that predict text
 
 
-@dataclass(frozen=True)
-class Row:
-    """One finished run."""
-
-    folder: RunFolder
-    choice: dict[str, Any]
-    best: dict[str, float]
-    summary: dict[str, Any]
-
-    @property
-    def pseudo(self) -> bool:
-        """Whether its likelihood is one of masked tokens."""
-        return self.choice["objective"] in PSEUDO
+def rank_key(row: Row, metric: str) -> tuple[bool, bool, float]:
+    """Runs that predict labels stand apart, ranked by their own metric; so do masked ones."""
+    if row.labels:
+        metric = row.metric or "val/accuracy"
+    sign = -1.0 if metric in MORE_IS_BETTER else 1.0
+    return row.labels, row.pseudo, sign * row.best.get(metric, sign * math.inf)
 
 
 def finished_rows(folders: Iterable[Path], metric: str = "val/bits_per_byte") -> list[Row]:
-    """Finished runs below some folders, the best (lowest) first."""
-    rows = []
-    for run in (r for folder in folders for r in find_runs(folder)):
-        summary = run.summary()
-        if summary.get("status") == "finished":
-            rows.append(Row(run, summary["choice"], summary["best"], summary))
-    return sorted(rows, key=lambda r: (r.pseudo, r.best.get(metric, math.inf)))
+    """Finished runs below some folders, the best first: text before masked text before labels."""
+    rows = [r for r in collect(f for f in folders if f.is_dir()) if r.state == DONE]
+    return sorted(rows, key=lambda r: rank_key(r, metric))
 
 
 def differing_axes(rows: list[Row]) -> list[str]:
     """Axes on which the runs do not all agree; an axis that a model ignores is no difference."""
-    axes = list(rows[0].choice) if rows else []
-    return [a for a in axes if len({str(r.choice[a]) for r in rows if not _ignored(r, a)}) > 1]
+    axes = {axis for row in rows for axis in row.choice}
+    return [key for key in differing([row.settings for row in rows]) if key in axes]
 
 
-def _ignored(row: Row, axis: str) -> bool:
-    """Whether the run's model brings this axis itself."""
-    return axis in row.summary.get("owns", ())
+def measured(rows: list[Row]) -> tuple[str, ...]:
+    """The held-out numbers that any of the runs has, in the order of their columns."""
+    return tuple(k for k in COLUMNS if any(k in r.best for r in rows)) or LIKELIHOOD
 
 
-def cells(row: Row, axes: list[str]) -> list[str]:
-    """A run's cells: what it chose, its numbers, and what it cost."""
+def cells(row: Row, axes: list[str], metrics: Iterable[str] = LIKELIHOOD) -> list[str]:
+    """A run's cells: what it chose, its numbers ("-" for none), and what it cost."""
     picks = options(row, axes)
-    numbers = [f"{row.best[k]:.4g}" for k in COLUMNS if k in row.best]
+    numbers = [f"{row.best[k]:.4g}" if k in row.best else "-" for k in metrics]
     summary = row.summary
     cost = [
         f"{summary['parameters']:,}",
@@ -72,31 +65,28 @@ def cells(row: Row, axes: list[str]) -> list[str]:
 
 def options(row: Row, axes: list[str]) -> list[str]:
     """What a run chose on some axes; "-" where its model brings the axis itself."""
-    return ["-" if _ignored(row, a) else _text(row.choice.get(a)) for a in axes]
+    return ["-" if a in row.owns else shown(row.choice.get(a)) for a in axes]
 
 
-def headings(axes: list[str]) -> list[str]:
+def headings(axes: list[str], metrics: Iterable[str] = LIKELIHOOD) -> list[str]:
     """Column headings that go with `cells`."""
-    return [*axes, *COLUMNS.values(), "params", "tokens", "seconds"]
-
-
-def _text(value: Any) -> str:
-    return "+".join(value) or "-" if isinstance(value, list) else str(value)
+    return [*axes, *(COLUMNS[k] for k in metrics), "params", "tokens", "seconds"]
 
 
 def rich_table(rows: list[Row], title: str, axes: list[str]) -> Table:
     """The ranking for the screen."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("rank", *headings(axes)):
-        table.add_column(heading, no_wrap=True)
-    for rank, row in enumerate(rows, start=1):
-        table.add_row(str(rank), *cells(row, axes))
-    return table
+    ranked = _sheet(rows, title, axes)
+    ranked.headings.insert(0, "rank")
+    for rank, line in enumerate(ranked.rows, start=1):
+        line.insert(0, str(rank))
+    return rich_sheet(ranked)
 
 
 def markdown_table(rows: list[Row], axes: list[str]) -> str:
     """The ranking for a README."""
-    names = headings(axes)
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
-    lines += [f"| {' | '.join(cells(row, axes))} |" for row in rows]
-    return "\n".join(lines)
+    return markdown(_sheet(rows, "", axes))
+
+
+def _sheet(rows: list[Row], title: str, axes: list[str]) -> Sheet:
+    metrics = measured(rows)
+    return Sheet(title, headings(axes, metrics), [cells(row, axes, metrics) for row in rows])

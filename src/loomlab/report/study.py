@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -14,9 +16,10 @@ import yaml
 
 from loomlab.errors import InputError, did_you_mean
 from loomlab.report.ranking import Row, finished_rows
+from loomlab.run.ledger import ENDED, Ledger, is_sweep
 
 DEFINITION = "study.yaml"
-DONE = "command.txt"
+EARLIER = re.compile(r"\{(\w+)(?:\*([^}]+))?\}")  # in a sweep's line: a run of an earlier sweep
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,16 @@ class Study:
     folder: Path
     sweeps: dict[str, str]
     smoke: str
+    common: str = ""
 
     def commands(self, smoke: bool, extra: list[str]) -> dict[str, list[str]]:
-        """Overrides of each sweep's `loom train -m`."""
-        shrunk = shlex.split(self.smoke) if smoke else []
-        return {name: [*shlex.split(line), *shrunk, *extra] for name, line in self.sweeps.items()}
+        """What is given to each sweep's `loom train -m`.
+
+        If the first word is `compress`, to `loom compress -m`. `{NAME}` is the one run of an
+        earlier sweep, `{NAME*OPTION}` its run with that word in its name.
+        """
+        more = [*shlex.split(self.common), *(shlex.split(self.smoke) if smoke else []), *extra]
+        return {name: [*shlex.split(line), *more] for name, line in self.sweeps.items()}
 
     def script(self) -> ModuleType:
         """The study's draw.py."""
@@ -63,32 +71,71 @@ def find_study(name: str) -> Study:
     if name not in known:
         raise InputError(f"there is no study '{name}'; {did_you_mean(name, known, 'studies')}")
     content = yaml.safe_load((known[name] / DEFINITION).read_text(encoding="utf-8"))
-    return Study(known[name], content["sweeps"], content.get("smoke", ""))
+    return Study(
+        known[name], content["sweeps"], content.get("smoke", ""), content.get("common", "")
+    )
 
 
 def run_sweeps(commands: dict[str, list[str]], output: Path, fresh: bool) -> int:
-    """Run every sweep that is not done yet; the number of sweeps that failed."""
+    """Run what is left of every sweep; the number of sweeps of which a job failed."""
     failed = 0
-    for name, overrides in commands.items():
+    for name, words in commands.items():
         folder = output / name
-        line = shlex.join(["loom", "train", "-m", *overrides])
-        if not fresh and _done(folder, line):
+        command = filled(words, output)
+        overrides = command[command.index("-m") + 1 :]
+        if fresh and folder.exists():
+            aside = _aside(folder)
+            folder.rename(aside)
+            print(f"{name}: what was there is kept in {aside}", flush=True)
+        elif _done(folder, overrides):
             print(f"{name}: already done in {folder} (--fresh runs it again)", flush=True)
             continue
-        print(f"$ {line}", flush=True)
-        command = [sys.executable, "-m", "loomlab", "train", "-m", *overrides]
-        code = subprocess.run([*command, f"paths.sweep_dir={folder}"]).returncode
-        if code in (2, 130):
+        print(f"$ {shlex.join(['loom', *command])}", flush=True)
+        command = [sys.executable, "-m", "loomlab", *command, f"paths.sweep_dir={folder}"]
+        code = subprocess.run(command).returncode
+        if code == 2 and is_sweep(folder):
+            print(f"to run sweep {name} anew give --fresh, or another --output", file=sys.stderr)
+        if code in (2, 130, 143):
             raise SystemExit(code)
-        if code == 0:
-            (folder / DONE).write_text(line + "\n", encoding="utf-8")
         failed += code != 0
     return failed
 
 
-def _done(folder: Path, line: str) -> bool:
-    path = folder / DONE
-    return path.is_file() and path.read_text(encoding="utf-8").strip() == line
+def filled(words: list[str], output: Path) -> list[str]:
+    """Verb, flags and overrides of a sweep, with the folders of the runs it starts from.
+
+    Raises:
+        InputError: there is no such run, or there are several.
+    """
+    words = [EARLIER.sub(lambda found: str(_earlier(output, found)), word) for word in words]
+    if words[:1] == ["compress"]:
+        return ["compress", words[1], "-m", *words[2:]]
+    return ["train", "-m", *words]
+
+
+def _earlier(output: Path, found: re.Match[str]) -> Path:
+    name, word = found[1], found[2] or ""
+    runs = [row.folder.path for row in finished_rows([output / name])]
+    fitting = [path for path in runs if word in path.name]
+    if len(fitting) != 1:
+        raise InputError(
+            f"{found[0]}: {len(fitting)} finished runs of that name are in {output / name}, of "
+            "which one was to be taken: run the study again from there with --fresh"
+        )
+    return fitting[0].resolve()
+
+
+def _done(folder: Path, overrides: list[str]) -> bool:
+    """Whether the same command was given and nothing of it is left to run."""
+    if not is_sweep(folder):
+        return False
+    ledger = Ledger(folder)
+    given = [o for o in ledger.definition()["arguments"] if not o.startswith("paths.sweep_dir=")]
+    return given == overrides and all(job.state in ENDED for job in ledger.jobs())
+
+
+def _aside(folder: Path) -> Path:
+    return next(p for i in count(1) if not (p := folder.with_name(f"{folder.name}.{i}")).exists())
 
 
 def study_rows(study: Study, output: Path) -> list[Row]:

@@ -6,7 +6,6 @@ precision and parallelism -> trainer. Components get plain values by keyword, ne
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,31 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 
+from loomlab.allow import authorize
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
 from loomlab.measure.flops import training_flops_per_token
+from loomlab.measure.split import Split, Uneven, split_batch
 from loomlab.objective.base import Objective
-from loomlab.parallelism.base import Parallelism
+from loomlab.optimizer.layers import freeze
+from loomlab.parallelism.base import Parallelism, global_rank
+from loomlab.parallelism.meeting import cluster_environment
 from loomlab.precision.base import Precision
-from loomlab.run.budget import StopAfterSeconds, schedule_context, total_steps
+from loomlab.regularization.base import Regularization
+from loomlab.run.batch_progress import BatchProgress
+from loomlab.run.budget import StopAfterSeconds, ValidateAtEnd, schedule_context, total_steps
+from loomlab.run.facts import facts_of
 from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
+from loomlab.run.pruning import judges
 from loomlab.run.shutdown import Shutdown
 from loomlab.scheduler.context import ScheduleContext
+from loomlab.secrets import recordable
 
 
 @dataclass
@@ -38,9 +47,11 @@ class Assembled:
 
     corpus: Corpus
     objective: Objective
+    regularization: list[Regularization]
     compression: list[Compression]
     context: ScheduleContext
     steps: int | None
+    steps_per_epoch: float
     flops_per_step: float
     metrics: MetricsFile
     parallelism: Parallelism
@@ -49,26 +60,37 @@ class Assembled:
 
 
 def make(node: DictConfig) -> Any:
-    """The constructor of an option with its settings filled in; run-time values are still due."""
+    """The constructor of an option with its settings filled in; run-time values are still due.
+
+    Raises:
+        InputError: a `_target_` anywhere inside is not allowed; nothing was built.
+    """
+    authorize(OmegaConf.to_container(node, resolve=True))
     return instantiate(node, _partial_=True, _convert_="all")
 
 
-def assemble(config: DictConfig, folder: RunFolder) -> Assembled:
-    """Build all parts of a run but the trainer.
+def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> Assembled:
+    """Build all parts of a run but the trainer; `compressed`: with what compression puts in.
 
     Raises:
         InputError: settings that only the data or the machine can refuse.
     """
     pl.seed_everything(config.seed, workers=True, verbose=False)
     parallelism: Parallelism = make(config.parallelism)()
-    corpus = open_corpus(config, parallelism.devices, int(os.environ.get("LOCAL_RANK", "0")))
+    rank = global_rank(parallelism.devices)
+    split = split_of(config, parallelism)
+    corpus = open_corpus(
+        config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0
+    )
     model = build_model(config, corpus)
     if config.init:
-        load_initial_weights(model, Path(config.init))
-    compression = in_order([make(node)() for node in config.compression.values()])
-    for technique in compression:
+        load_initial_weights(model, Path(config.init), corpus.hf_tokenizer, trains=compressed)
+    compression = compression_of(config, corpus) if compressed else []
+    regularization = [make(node)() for node in config.regularization.values()]
+    for technique in (*regularization, *compression):
         model = technique.transform(model)
-    tokens = config.global_batch_size * config.sequence_length
+    freeze(model, list(config.freeze))
+    tokens = round(config.global_batch_size * corpus.tokens_per_sample)
     context = ScheduleContext.fixed(1, tokens)  # the length is known once a step is priced
     objective: Objective = make(config.objective)(
         model=model,
@@ -78,51 +100,84 @@ def assemble(config: DictConfig, folder: RunFolder) -> Assembled:
         context=context,
         bytes_per_token=corpus.bytes_per_token,
         seed=config.seed,
+        label_set=corpus.label_set,
     )
+    objective.layer_decay = config.layer_decay
+    parallelism.check(model)
+    objective.spread, objective.clip = parallelism.spread, parallelism.clip
+    for regularizer in regularization:
+        objective.criterion = regularizer.wrap_loss(objective.criterion)
     for technique in compression:
         objective = technique.wrap_loss(objective)
     corpus.collate = objective.collate
     option = make(config.model).func
     counted = getattr(option, "trained_by", "gradient") == "counting"
     flops = 0.0 if counted else _flops_per_step(objective, corpus, tokens)
-    steps = total_steps(config.budget, tokens, flops)
+    per_epoch = corpus.samples / config.global_batch_size
+    make(config.activation_checkpointing)().apply(objective.model)
+    make(config.compile)().apply(objective.model)  # once priced: what is compiled is not counted
+    steps = total_steps(config.budget, tokens, flops, per_epoch)
     objective.context = context = schedule_context(steps, config.budget, tokens)
     metrics = MetricsFile(folder.metrics, tokens, flops)
     return Assembled(
-        corpus, objective, compression, context, steps, flops, metrics, parallelism, counted,
-        getattr(option, "owns", ()),
+        corpus, objective, regularization, compression, context, steps, per_epoch, flops, metrics,
+        parallelism, counted, getattr(option, "owns", ()),
     )  # fmt: skip
 
 
-def open_corpus(config: DictConfig, world_size: int = 1, rank: int = 0) -> Corpus:
-    """The corpus, tokenized (or found in the cache) and opened."""
+def compression_of(config: DictConfig, corpus: Corpus) -> list[Compression]:
+    """The techniques of the config in the order they act.
+
+    Raises:
+        InputError: one that needs more text than there is.
+    """
+    techniques = in_order([make(node)() for node in config.compression.values()])
+    for technique in techniques:
+        if technique.rows > corpus.samples:
+            raise InputError(
+                f"{type(technique).__name__} is to be calibrated on rows={technique.rows} of the "
+                f"training text, which has {corpus.samples}: lower rows, or use more text"
+            )
+    return techniques
+
+
+def open_corpus(
+    config: DictConfig, shares: int = 1, share: int = 0, rows: int | None = None,
+    *, prepares: bool = True,
+) -> Corpus:  # fmt: skip
+    """The corpus, tokenized (or found in the cache) and opened for one share of each batch.
+
+    `rows` are read at a time; None: as many as one process alone would.
+    """
     corpus: Corpus = make(config.corpus)(
         tokenizer=make(config.tokenizer)(),
         sequence_length=config.sequence_length,
-        batch_size=micro_batch(config, world_size),
+        batch_size=rows or config.get("micro_batch_size") or split_of(config, Parallelism()).rows,
         seed=config.seed,
         cache_dir=Path(config.paths.cache_dir),
-        rank=rank,
-        world_size=world_size,
+        rank=share,
+        world_size=shares,
+        reads=make(config.objective).func.reads,
     )
-    if rank == 0:
+    if prepares:
         corpus.prepare_data()
     corpus.setup()
     return corpus
 
 
-def micro_batch(config: DictConfig, world_size: int) -> int:
-    """Rows one process takes per micro-step."""
-    share, rest = divmod(
-        config.global_batch_size, world_size * config.trainer.accumulate_grad_batches
-    )
-    if rest:
-        raise InputError(
-            f"global_batch_size={config.global_batch_size} is not a multiple of "
-            f"parallelism.devices={world_size} x trainer.accumulate_grad_batches="
-            f"{config.trainer.accumulate_grad_batches}"
-        )
-    return int(share)
+def split_of(config: DictConfig, parallelism: Parallelism) -> Split:
+    """Rows that one process takes per micro-step, and micro-steps of an optimizer step.
+
+    Raises:
+        InputError: the global batch cannot be shared so.
+    """
+    try:
+        return split_batch(
+            config.global_batch_size, parallelism.shares, config.trainer.accumulate_grad_batches,
+            config.get("micro_batch_size"), parallelism.micro_batches,
+        )  # fmt: skip
+    except Uneven as error:
+        raise InputError(str(error)) from error
 
 
 def build_model(config: DictConfig, corpus: Corpus) -> Any:
@@ -137,6 +192,7 @@ def build_model(config: DictConfig, corpus: Corpus) -> Any:
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.eos_token_id,
+        **(corpus.label_set.head_settings() if corpus.label_set else {}),
     )
     return option.build(head)
 
@@ -148,36 +204,47 @@ def objective_head(config: DictConfig) -> str:
 
 def _flops_per_step(objective: Objective, corpus: Corpus, tokens: int) -> float:
     """Price of one optimizer step, counted on one real row."""
-    inputs = objective.model_inputs(next(iter(corpus.val_dataloader())))
+    inputs = objective.model_inputs(corpus.example())
     return training_flops_per_token(objective.model, inputs) * tokens
+
+
+def build_loggers(config: DictConfig, parts: Assembled, folder: RunFolder) -> list[Logger]:
+    """metrics.csv, and on the first process the loggers of the config."""
+    if global_rank(parts.parallelism.devices):
+        return [parts.metrics]
+    name = str(config.name or folder.path.name)
+    record = recordable(config)
+    facts = facts_of(config, folder, parts.corpus, parts.objective, parts.metrics)
+    options = [make(node)() for node in config.logger.values()]
+    built = [o.build(run_dir=folder.path, name=name, config=record, facts=facts) for o in options]
+    return [parts.metrics, *built]
 
 
 def build_trainer(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
 ) -> pl.Trainer:
     """The trainer with callbacks, loggers, precision and strategy."""
-    name = str(config.name or folder.path.name)
-    record: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
-    loggers = [
-        make(node)().build(run_dir=folder.path, name=name, config=record)
-        for node in config.logger.values()
-        if first
-    ]
     callbacks: list[pl.Callback] = [make(node)() for node in config.callbacks.values()]
+    callbacks += [make(node)() for node in config.probe.values()]
+    callbacks += [c for term in parts.regularization for c in term.callbacks()]
     callbacks += [c for technique in parts.compression for c in technique.callbacks()]
-    callbacks += [Meter(), Shutdown()]
+    callbacks += parts.parallelism.callbacks()
+    callbacks += [BatchProgress(), Meter(), ValidateAtEnd(), Shutdown(), *judges()]
     if parts.steps is None:
         callbacks.append(StopAfterSeconds(parts.context, float(config.budget.seconds)))
     callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))
     trainer: pl.Trainer = make(config.trainer)(
+        accumulate_grad_batches=split_of(config, parts.parallelism).steps,
         total_steps=parts.steps,
+        steps_per_epoch=parts.steps_per_epoch,
         callbacks=callbacks,
-        logger=[parts.metrics, *loggers],
+        logger=build_loggers(config, parts, folder),
         default_root_dir=str(folder.path),
         precision=precision.lightning,
         strategy=parts.parallelism.strategy(folder.path),
+        plugins=[cluster_environment()],
         devices=parts.parallelism.devices,
+        num_nodes=parts.parallelism.num_nodes,
         accelerator="auto" if torch.cuda.is_available() else "cpu",
     )
     return trainer

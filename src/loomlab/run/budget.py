@@ -13,9 +13,13 @@ from loomlab.compose.root import known_steps
 from loomlab.scheduler.context import ScheduleContext
 
 
-def total_steps(budget: DictConfig, tokens_per_step: int, flops_per_step: float) -> int | None:
+def total_steps(
+    budget: DictConfig, tokens_per_step: int, flops_per_step: float, steps_per_epoch: float
+) -> int | None:
     """Optimizer steps the budget pays for; None when it is wall-clock seconds."""
     steps = known_steps(budget, tokens_per_step)
+    if steps is None and budget.epochs is not None:
+        return max(1, math.ceil(budget.epochs * steps_per_epoch))
     if steps is None and budget.flops is not None:
         return max(1, math.ceil(budget.flops / max(flops_per_step, 1.0)))
     return steps
@@ -26,6 +30,15 @@ def schedule_context(steps: int | None, budget: DictConfig, tokens: int) -> Sche
     if steps is None:
         return ScheduleContext.timed(float(budget.seconds), tokens)
     return ScheduleContext.fixed(steps, tokens)
+
+
+class ValidateAtEnd(pl.Callback):
+    """Ends training at its last step with a validation, wherever the regular ones fall."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Ask for the end: upon that Lightning validates once more, upon `max_steps` not."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
 
 
 class StopAfterSeconds(pl.Callback):

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from loomlab.measure.machine import processor
+
 PACKAGES = (
     "loomlab", "torch", "pytorch-lightning", "transformers", "tokenizers", "hydra-core",
     "omegaconf", "peft", "wandb", "numpy",
@@ -22,7 +24,7 @@ def describe_environment() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": {
             "system": platform.platform(),
-            "processor": _processor(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "gpus": torch.cuda.device_count(),
         },
@@ -38,15 +40,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def git_state(folder: Path) -> dict[str, Any]:

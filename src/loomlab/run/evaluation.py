@@ -7,7 +7,6 @@ import contextlib
 import torch
 
 from loomlab.corpus.base import Corpus
-from loomlab.measure.scores import Scores
 from loomlab.objective.base import Objective
 
 
@@ -16,7 +15,7 @@ def evaluate(
     objective: Objective, corpus: Corpus, bf16: bool, batches: int | None = None
 ) -> dict[str, float]:
     """Score every held-out window (or the first `batches` batches) once."""
-    scores = Scores()
+    scores = objective.new_scores()
     training = objective.training
     objective.eval()
     autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
@@ -24,6 +23,6 @@ def evaluate(
         for number, batch in enumerate(corpus.val_dataloader()):
             if batches is not None and number >= batches:
                 break
-            scores.add(*objective.predict(batch))
+            objective.score(batch, scores)
     objective.train(training)
     return {f"val/{k}": v for k, v in scores.result(corpus.bytes_per_token).items()}

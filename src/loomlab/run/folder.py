@@ -7,15 +7,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.component import make_importable
+from loomlab.allow import remember, trust_recorded
 from loomlab.compose.resolvers import register_resolvers
-from loomlab.errors import InputError
+from loomlab.errors import InputError, first_line
+from loomlab.secrets import masked, masked_override, recordable
 
 SCHEMA_VERSION = 1
 SUMMARY = "summary.json"
 CONFIG = "config.yaml"
+OVERRIDES = "overrides.txt"
+# Folders of a run in which no other run lies; csv/ and wandb/ hold a config.yaml of their own.
+PARTS = ("checkpoints", "model", "csv", "wandb", "tensorboard")
 
 
 class RunFolder:
@@ -47,8 +52,12 @@ class RunFolder:
         """Make the folder with the composed config and the overrides that led to it."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
-        write_atomically(self.path / CONFIG, OmegaConf.to_yaml(config, resolve=True))
-        write_atomically(self.path / "overrides.txt", "".join(f"{o}\n" for o in overrides))
+        remember(map(str, config.get("conf_dirs") or []))
+        write_atomically(
+            self.path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(recordable(config)))
+        )
+        lines = [f"{masked_override(o)}\n" for o in overrides]
+        write_atomically(self.path / OVERRIDES, "".join(lines))
 
     def config(self) -> DictConfig:
         """The composed config.
@@ -63,19 +72,23 @@ class RunFolder:
                 "`loom train` named at its end"
             )
         register_resolvers()
-        config = OmegaConf.load(path)
-        assert isinstance(config, DictConfig)
-        make_importable([Path(d) for d in config.get("conf_dirs", [])])
+        try:
+            config = OmegaConf.load(path)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is damaged: {first_line(error)}") from error
+        if not isinstance(config, DictConfig):
+            raise InputError(f"{path} is damaged: it holds no settings")
+        trust_recorded(map(str, config.get("conf_dirs") or []))
         return config
 
     def overrides(self) -> list[str]:
         """The overrides the run was started with."""
-        path = self.path / "overrides.txt"
+        path = self.path / OVERRIDES
         return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json; it is there whole or not at all."""
-        content = {"schema_version": SCHEMA_VERSION, **summary}
+        content = {"schema_version": SCHEMA_VERSION, **masked(summary)}
         write_atomically(self.path / SUMMARY, json.dumps(content, indent=1) + "\n")
 
     def summary(self) -> dict[str, Any]:
@@ -87,10 +100,18 @@ class RunFolder:
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file beside its destination and rename it."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)  # what a full disk left of it
 
 
 def find_runs(folder: Path) -> list[RunFolder]:
-    """Every run folder at or below a folder, by path."""
-    return [RunFolder(p.parent) for p in sorted(folder.rglob(CONFIG)) if p.parent.name != "csv"]
+    """Every run folder at or below a folder, by path; not what loggers put into a run's own."""
+    found = []
+    for path, folders, files in os.walk(folder):
+        if CONFIG in files:
+            found.append(Path(path))
+            folders[:] = [name for name in folders if name not in PARTS]
+    return [RunFolder(path) for path in sorted(found)]

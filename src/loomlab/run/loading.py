@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
+from loomlab.format.exported import ExportedModel
 from loomlab.objective.base import Objective
 from loomlab.run.assembly import make, open_corpus
+from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
 from loomlab.run.quiet import quiet_libraries
 
 
 class FinishedRun:
-    """The model of a run folder and what it was trained with."""
+    """The model of a run folder, or of an export of it, and what it was trained with."""
 
     def __init__(self, path: str | Path) -> None:
         quiet_libraries()
-        self.folder = RunFolder(path)
+        self.export = read_record(Path(path))
+        self.folder = RunFolder(self.export["run"] if self.export else path)
         self.config: DictConfig = self.folder.config()
         if not (self.folder.model / "config.json").is_file():
             status = self.folder.summary().get("status", "not started")
@@ -32,12 +36,10 @@ class FinishedRun:
             )
         try:
             self.objective_class: type[Objective] = make(self.config.objective).func
-        except InstantiationException as error:
-            target = self.config.objective._target_
-            raise InputError(
-                f"{path}: its objective {target} cannot be imported: put the folder of that "
-                "module on PYTHONPATH"
-            ) from error
+        except (InputError, InstantiationException) as error:
+            dirs = os.pathsep.join(self.config.get("conf_dirs") or [])
+            fix = f" If you trust the code beside its config folder, set LOOM_CONF={dirs}."
+            raise InputError(f"{path}: {error}{fix if dirs else ''}") from error
         self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder.model)
         self.model = self._load_model()
 
@@ -45,6 +47,10 @@ class FinishedRun:
         """The model with its best weights, in evaluation mode."""
         option = make(self.config.model).func
         model: nn.Module = option.load(self.folder.model, self.objective_class.head)
+        if self.export:
+            form, names = make_format(self.export["format"]), tuple(self.export["inputs"])
+            runner = form.read(self.export["folder"], names)
+            model = ExportedModel(model.config, runner)
         return model.eval()
 
     def require(self, head: str, verb: str) -> None:
@@ -54,7 +60,11 @@ class FinishedRun:
             InputError: naming the verb that fits instead.
         """
         if self.objective_class.head != head:
-            fitting = {"causal_lm": "loom generate", "masked_lm": "loom fill"}
+            fitting = {
+                "causal_lm": "loom generate",
+                "masked_lm": "loom fill",
+                "sequence_classification": "loom predict",
+            }
             instead = fitting.get(self.objective_class.head, "loom evaluate")
             raise InputError(
                 f"{verb} does not go with {self.folder.path}: its model was trained with "
@@ -77,6 +87,7 @@ class FinishedRun:
             context=None,
             bytes_per_token=corpus.bytes_per_token,
             seed=self.config.seed,
+            label_set=corpus.label_set,
         )
         corpus.collate = objective.collate
         return objective, corpus

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from loomlab.measure.scores import Scores
+from loomlab.callbacks.logged_steps import send, will_be_logged
 from loomlab.objective.base import Objective
 
 
@@ -20,9 +20,8 @@ class Meter(pl.Callback):
     ) -> None:
         """Ask the objective for scores if this step will be logged."""
         assert isinstance(pl_module, Objective)
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (trainer.global_step + 1) % every == 0 and pl_module.training_scores is None:
-            pl_module.training_scores = Scores()
+        if will_be_logged(trainer) and pl_module.training_scores is None:
+            pl_module.training_scores = pl_module.new_scores()
             self.due = trainer.global_step + 1
 
     def on_train_batch_end(
@@ -30,8 +29,10 @@ class Meter(pl.Callback):
     ) -> None:
         """Log once the optimizer step is complete."""
         assert isinstance(pl_module, Objective)
-        scores, step = pl_module.training_scores, trainer.global_step
-        if scores is None or step < self.due:  # more micro-batches of this step are to come
+        scores = pl_module.training_scores
+        if (
+            scores is None or trainer.global_step < self.due
+        ):  # more micro-batches of this step are to come
             return
         pl_module.training_scores = None
         scores.reduce()
@@ -39,5 +40,4 @@ class Meter(pl.Callback):
         numbers = {f"train/{k}": v for k, v in result.items()}
         numbers["train/lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         trainer.callback_metrics["train/loss"] = result["loss"]  # type: ignore[assignment]
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, step=step)
+        send(trainer, numbers)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-import math
+import errno
+import io
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 
-COST_COLUMNS = ("step", "tokens", "flops", "seconds")
+from loomlab.run.metrics_reading import COST_COLUMNS, read_metrics
 
 
 class MetricsFile(Logger):
@@ -61,13 +63,19 @@ class MetricsFile(Logger):
             self.pending = self.rows.pop()  # written early, for a checkpoint; it is not full yet
             self.reopened = True
         if not self.pending:
-            self.pending = {
-                "step": step,
-                "tokens": step * self.tokens_per_step,
-                "flops": round(step * self.flops_per_step),
-                "seconds": round(self.seconds(), 3),
-            }
+            self.pending = {"step": step, **self.costs(step)}
         self.pending.update({k: float(v) for k, v in metrics.items()})
+
+    def costs(self, step: int) -> dict[str, float]:
+        """What a step had cost: as in its row, if it has one already, or by now."""
+        for row in (self.pending, *self.rows[-1:]):
+            if row.get("step") == step:
+                return {name: row[name] for name in COST_COLUMNS[1:]}
+        return {
+            "tokens": step * self.tokens_per_step,
+            "flops": round(step * self.flops_per_step),
+            "seconds": round(self.seconds(), 3),
+        }
 
     @rank_zero_only
     def save(self) -> None:
@@ -81,8 +89,7 @@ class MetricsFile(Logger):
             self._rewrite()
             self.reopened = False
         else:
-            with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns).writerow(self.pending)
+            self._append(self.pending)
         self.pending = {}
 
     @rank_zero_only
@@ -93,11 +100,25 @@ class MetricsFile(Logger):
     def _rewrite(self) -> None:
         """Write all rows; a process killed meanwhile leaves the file it found."""
         partial = self.path.with_name(f".{self.path.name}.partial")
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        partial.replace(self.path)
+        try:
+            with partial.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, self.columns)
+                writer.writeheader()
+                writer.writerows(self.rows)
+            partial.replace(self.path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _append(self, row: dict[str, Any]) -> None:
+        """Add a row; on a full disk it is not there rather than there by half."""
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns).writerow(row)
+        line = text.getvalue().encode()
+        with self.path.open("ab", buffering=0) as file:
+            before = file.tell()
+            if file.write(line) < len(line):
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def continue_from(self, step: int) -> None:
         """Take up the rows of an earlier part of the run, up to a step."""
@@ -114,17 +135,3 @@ class MetricsFile(Logger):
         for row in [*self.rows, self.pending]:
             newest.update(row)
         return newest
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.csv as numbers; empty cells are left out."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {k: _number(v) for k, v in row.items() if v not in ("", None)}
-            for row in csv.DictReader(file)
-        ]
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    return int(value) if math.isfinite(value) and value == int(value) else value

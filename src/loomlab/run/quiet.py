@@ -16,5 +16,7 @@ def quiet_libraries() -> None:
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # A log that cannot be written, on a full disk say, must not bury what is wrong in tracebacks.
+    logging.raiseExceptions = False
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,98 +14,180 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
 
-from loomlab.callbacks.store import BEST, CheckpointStore
+from loomlab.allow import authorize
+from loomlab.callbacks.store import BEST, CheckpointStore, read_state
 from loomlab.compose.choices import chosen
+from loomlab.compression.base import require_post_training
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
+from loomlab.parallelism.threads import divide_threads
 from loomlab.precision.base import Precision
-from loomlab.run.assembly import Assembled, assemble, build_trainer, make
+from loomlab.run.assembly import (
+    Assembled,
+    assemble,
+    build_loggers,
+    build_trainer,
+    compression_of,
+    make,
+)
 from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
+from loomlab.run.finishing import as_saved, finish_model, measured, sizes
 from loomlab.run.folder import RunFolder
+from loomlab.run.measured import keep_measured_choices
+from loomlab.run.output import require_space
+from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
+from loomlab.run.ranks import among_ranks
+from loomlab.run.saved_state import require_resumable
 from loomlab.run.shutdown import Stopped
+from loomlab.run.speed_record import remember_speed
 
 log = logging.getLogger("loomlab")
 
 
-def execute(config: DictConfig, folder: RunFolder) -> float:
+def execute(config: DictConfig, folder: RunFolder, trains: bool = True) -> float:
     """Train, evaluate and record one run; returns the metric runs are compared by.
 
-    summary.json says how it ended, also when it failed or was interrupted.
+    Without `trains` the weights it starts from are only compressed. summary.json says how it
+    ended, also when it failed or was interrupted.
     """
     quiet_libraries()
-    started = time.monotonic()
+    authorize(OmegaConf.to_container(config, resolve=True))
+    started, all_threads = time.monotonic(), torch.get_num_threads()
     summary: dict[str, Any] = {"status": "running", "choice": chosen(config)}
     if config.resume:
-        _keep_measured_choices(config, folder.summary())
+        keep_measured_choices(config, folder.summary())
     folder.write_summary(summary)
     code = 1
     try:
+        summary["threads"] = divide_threads(config.parallelism.get("devices", 1))
         summary["runtime"] = make(config.runtime)().apply()
         precision = make(config.precision)()
         summary["precision"] = precision.lightning
         folder.write_summary(summary)
-        parts = assemble(config, folder)
-        numbers = (
-            _count(config, parts) if parts.counted else _fit(config, parts, folder, precision)
-        )
+        parts = assemble(config, folder, compressed=trains)
+        if not trains:
+            numbers = _compress(config, parts, folder, precision)
+        elif parts.counted:
+            numbers = _count(config, parts, folder)
+        else:
+            numbers = _fit(config, parts, folder, precision)
+        summary["status"] = "finished"
         summary |= _figures(parts, numbers) | describe_environment()
-        summary |= {"status": "finished", "seconds": round(time.monotonic() - started, 3)}
+        summary["metric"] = config.metric or parts.objective.best_by[0]
+        summary["seconds"] = round(time.monotonic() - started, 3)
+        remember_speed(config, summary)
         code = 0
-    except (KeyboardInterrupt, Stopped):
+    except (KeyboardInterrupt, Stopped) as stop:
         summary["status"] = "interrupted"
+        code = getattr(stop, "exit_code", 130)
         raise
     except BaseException as error:
         summary |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         raise
     finally:
-        finish(code)
-        folder.write_summary(summary)
-    return float(summary["best"].get(config.metric, math.inf))
-
-
-def _keep_measured_choices(config: DictConfig, before: dict[str, Any]) -> None:
-    """A resumed run keeps what the first part measured to be fastest, or it would not be exact."""
-    runtime = before.get("runtime", {})
-    OmegaConf.set_struct(config, False)
-    config.runtime.update({k: v for k, v in runtime.items() if k in config.runtime})
-    if "precision" in before and "faster_by" in config.precision:
-        config.precision.measured = before["precision"] == "bf16-mixed"
+        try:
+            with contextlib.nullcontext() if code == 0 else contextlib.suppress(OSError):
+                folder.write_summary(summary)  # a full disk must not hide what went wrong
+        finally:
+            finish(code, summary)
+            torch.set_num_threads(all_threads)
+    return float(summary["best"].get(summary["metric"], math.inf))
 
 
 def _fit(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
 ) -> dict[str, Any]:
-    """Train by gradient, go back to the best weights, finish the model and save it."""
-    from loomlab.parallelism.ddp import leave_group
+    """Train by gradient, go back to the best weights, finish the model and save it.
 
-    trainer = build_trainer(config, parts, folder, precision)
+    Of a run that its sweep ends early nothing more is saved.
+    """
+    from loomlab.parallelism.meeting import leave_group
+
+    _require_space(config, parts, folder)
     resume = _take_up(config, parts, folder)
+    trainer = build_trainer(config, parts, folder, precision)
     parts.metrics.start_clock()
     try:
-        trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True)
+        with among_ranks(parts.parallelism, folder) as callbacks:
+            trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
+            trainer.fit(
+                parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True
+            )
+    except Pruned as end:
+        return {
+            "status": "pruned", "final": parts.objective.latest, "best": end.best,
+            "steps": trainer.global_step, "training_seconds": round(parts.metrics.seconds(), 3),
+        }  # fmt: skip
     finally:
         leave_group()
     trained = parts.metrics.seconds()
-    last = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-    _load_best(parts, folder)
-    for technique in parts.compression:
-        parts.objective.model = technique.finalize(parts.objective.model)
+    if not any(technique.ends_last for technique in parts.compression):
+        _load_best(parts, folder)
     _gather(parts.corpus)
-    best = evaluate(
-        parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
-    )
-    save_model(parts, folder)
+    best, compressed = _finish(config, parts, folder, precision)
     return {
-        "final": last or best,
+        "final": parts.objective.latest or best,
         "best": best,
         "steps": trainer.global_step,
         "training_seconds": round(trained, 3),
+        "reports": _reports(trainer.callbacks),  # type: ignore[attr-defined]
+        **compressed,
     }
+
+
+def _finish(
+    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision,
+    measured_before: dict[str, Any] | None = None,
+) -> tuple[dict[str, float], dict[str, Any]]:  # fmt: skip
+    """Finish, score and save the model; its numbers, and what compression changed, if it did."""
+    whole = (parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches)
+    before = finish_model(parts.compression, *whole, measured_before)
+    best = evaluate(*whole)
+    save_model(parts, folder)
+    if not before:
+        return best, {}
+    after = as_saved(parts.objective, parts.corpus, folder.model)
+    return best, {"compressed": {"before": before, "after": best | after}}
+
+
+def _compress(
+    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
+) -> dict[str, Any]:
+    """Compress the weights the run starts from, which are not trained.
+
+    Raises:
+        InputError: a technique that has no effect but through training.
+    """
+    parts.compression = compression_of(config, parts.corpus)
+    require_post_training(parts.compression)
+    before = measured(
+        parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
+    )
+    for technique in parts.compression:
+        parts.objective.model = technique.transform(parts.objective.model)
+    best, compressed = _finish(config, parts, folder, precision, before)
+    compressed["parent"] = str(config.init or config.model.name or config.model.package)
+    return {"final": best, "best": best, "steps": 0, "training_seconds": 0.0, **compressed}
+
+
+def _reports(callbacks: list[Any]) -> dict[str, Any]:
+    """What callbacks and probes have to say about the whole run."""
+    said = {type(c).__name__: c.report() for c in callbacks if hasattr(c, "report")}
+    return {name: report for name, report in said.items() if report}
+
+
+def _require_space(config: DictConfig, parts: Assembled, folder: RunFolder) -> None:
+    """Room for the states that lie there while the last one is written, and for the model."""
+    weights = sum(p.numel() * p.element_size() for p in parts.objective.model.parameters())
+    checkpoint = config.callbacks.get("checkpoint")
+    states = 0 if checkpoint is None else 3 + bool(checkpoint.get("keep_best", True))
+    require_space(folder.path, weights, states)
 
 
 def _gather(corpus: Corpus) -> None:
@@ -118,8 +203,8 @@ def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | 
         InputError: the run is to be resumed and has no valid checkpoint.
     """
     store = CheckpointStore(folder.checkpoints)
-    store.clean()
     if not config.resume:
+        store.clean()
         return None
     newest = store.newest()
     if newest is None:
@@ -128,6 +213,8 @@ def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | 
             "afresh with another paths.output_dir"
         )
     log.info("resuming from step %d (%s)", newest.step, newest.path)
+    require_resumable(newest.path, parts.objective, parts.corpus, str(config.resume))
+    store.clean()
     parts.metrics.continue_from(newest.step)
     return newest.path
 
@@ -136,12 +223,12 @@ def _load_best(parts: Assembled, folder: RunFolder) -> None:
     """Put the weights of the best checkpoint back, if there is one."""
     path = folder.checkpoints / BEST
     if CheckpointStore(folder.checkpoints).step_of(BEST) is not None:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        parts.objective.load_state_dict(state)
+        parts.objective.load_state_dict(read_state(path)["state_dict"])
 
 
-def _count(config: DictConfig, parts: Assembled) -> dict[str, Any]:
+def _count(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, Any]:
     """Train by counting the tokens the budget pays for."""
+    loggers = build_loggers(config, parts, folder)
     tokens = parts.corpus.train_tokens.tokens
     if parts.steps is not None:
         tokens = tokens[: parts.steps * parts.context.tokens_per_step]
@@ -150,9 +237,10 @@ def _count(config: DictConfig, parts: Assembled) -> dict[str, Any]:
     seconds = parts.metrics.seconds()
     numbers = evaluate(parts.objective, parts.corpus, False, config.trainer.limit_val_batches)
     steps = math.ceil(len(tokens) / parts.context.tokens_per_step)
-    parts.metrics.log_metrics(numbers, step=steps)
-    parts.metrics.save()
-    save_model(parts, RunFolder(parts.metrics.path.parent))
+    for logger in loggers:
+        logger.log_metrics(numbers, step=steps)
+        logger.finalize("success")
+    save_model(parts, folder)
     return {
         "final": numbers, "best": numbers, "steps": steps, "tokens": len(tokens),
         "training_seconds": round(seconds, 3),
@@ -160,9 +248,18 @@ def _count(config: DictConfig, parts: Assembled) -> dict[str, Any]:
 
 
 def save_model(parts: Assembled, folder: RunFolder) -> None:
-    """Write the model and its tokenizer in Transformers layout."""
-    parts.objective.model.save_pretrained(folder.model)  # type: ignore[operator]
-    parts.corpus.hf_tokenizer.save_pretrained(folder.model)
+    """Write the model and its tokenizer in Transformers layout; whole or not at all."""
+    partial = folder.path / ".model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        parts.objective.model.save_pretrained(partial)  # type: ignore[operator]
+        parts.objective.exported_tokenizer().save_pretrained(partial)
+        shutil.rmtree(folder.model, ignore_errors=True)
+        partial.rename(folder.model)
+    except SafetensorError as error:  # that is how a full disk shows here
+        raise OSError(errno.ENOSPC, str(error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +269,7 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
     report = {type(t).__name__: t.report() for t in parts.compression}
     return {
         **numbers,
-        "parameters": count or sum(p.numel() for p in model.parameters()),
+        "parameters": count or sizes(model)["parameters"],
         "tokens": numbers.get("tokens", steps * parts.context.tokens_per_step),
         "flops": steps * parts.flops_per_step,
         "peak_memory_bytes": peak_memory_bytes(),

@@ -9,6 +9,8 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
 
 from loomlab.callbacks.checkpoint import LAST, just_stepped, save
 
@@ -25,19 +27,26 @@ class Stopped(BaseException):
 
 
 class Shutdown(pl.Callback):
-    """Turns a signal into a checkpoint at the next step and an end with the signal's exit code."""
+    """Turns a signal into a checkpoint at the next step and an end with the signal's exit code.
+
+    Several processes stop at the same step, whichever of them was sent the signal: each step ends
+    with the question to all, and the next one with the answer, so that none waits for it.
+    """
 
     runs_last = True
 
     def __init__(self) -> None:
         self.asked: int | None = None
         self.before: dict[int, Any] = {}
+        self.question: tuple[torch.Tensor, Any] | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals over from Lightning, which would exit 0 without saving."""
         self.before = {number: signal.getsignal(number) for number in SIGNALS}
         for number in SIGNALS:
             signal.signal(number, self._ask)
+        # Lightning has all processes wait for its own question at every batch
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         if self.asked is not None:
@@ -49,15 +58,42 @@ class Shutdown(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
         """Save and stop once the step is complete."""
-        if self.asked is not None and just_stepped(trainer):
+        if just_stepped(trainer) and (number := self._agreed(trainer)):
             save(trainer, LAST)
-            raise Stopped(self.asked)
+            raise Stopped(number)
+
+    def _agreed(self, trainer: pl.Trainer) -> int:
+        """The signal at which all processes stop here; 0 to go on."""
+        if trainer.world_size == 1:
+            return self.asked or 0
+        number = self._answer()
+        if not number:
+            flag = torch.tensor(self.asked or 0, device=trainer.strategy.root_device)
+            work = dist.all_reduce(flag, op=dist.ReduceOp.MAX, async_op=True)
+            self.question = (flag, work)
+        return number
+
+    def _answer(self) -> int:
+        """What all processes said to the question of the step before."""
+        if self.question is None:
+            return 0
+        flag, work = self.question
+        self.question = None
+        work.wait()
+        return int(flag)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave no question open; the run is finished, whatever the answer."""
+        self._answer()
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
     ) -> None:
-        """Stop in the middle of a validation; the state before it is saved already."""
-        if self.asked is not None:
+        """Stop in the middle of a validation; the state before it is saved already.
+
+        Several processes go on to the next step: they have unlike numbers of batches here.
+        """
+        if self.asked is not None and trainer.world_size == 1:
             raise Stopped(self.asked)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from loomlab.measure.machine import measured_once
 from loomlab.runtime.base import Runtime
 
 # malloc.h: keep what is freed instead of giving it back and faulting it in again at every step
@@ -39,7 +40,9 @@ class Tuned(Runtime):
         """Set the process up; returns what is in force."""
         if self.allocator == "keep" and keep_freed_memory():
             Runtime.memory_is_kept = True
-        precision = fastest_exact_matmul() if self.matmul == "auto" else self.matmul
+        precision = self.matmul if self.matmul != "auto" else measured_once(
+            "matmul", torch.get_num_threads(), torch.__version__, fastest_exact_matmul
+        )  # fmt: skip
         torch.set_float32_matmul_precision(precision)
         return {"allocator": self.allocator_in_force(), "matmul": precision}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -27,6 +27,7 @@ class Schedule(LambdaLR):
     """
 
     problem_check = "loomlab.scheduler.checks.fits_the_run"
+    carried: ClassVar[tuple[str, ...]] = ()  # what else of a subclass a checkpoint must hold
 
     def __init__(
         self,
@@ -50,23 +51,39 @@ class Schedule(LambdaLR):
             warmup: steps of the warm-up.
         """
 
-    def _factor_now(self, step: int) -> float:
+    def rise(self, step: int, warmup: int) -> float:
+        """The multiple of the base rate during the warm-up, step < warmup."""
+        return (step + 1) / warmup  # never 0: the first step would be wasted
+
+    @property
+    def warmup_steps(self) -> int:
+        """Steps of the warm-up, as far as the length of the run is known."""
         total = self.context.total_steps
-        warmup = min(as_steps(self.warmup, total), total)
+        return min(as_steps(self.warmup, total), total)
+
+    def _factor_now(self, step: int) -> float:
+        warmup = self.warmup_steps
         if step < warmup:
-            return (step + 1) / warmup  # never 0: the first step would be wasted
-        return self.factor(step, total, warmup)
+            return self.rise(step, warmup)
+        return self.factor(step, self.context.total_steps, warmup)
+
+    def apply(self) -> None:
+        """Set the rates of the next step anew, after something but a step has changed them."""
+        factor = self._factor_now(self.last_epoch)
+        self._last_lr = [base * factor for base in self.base_lrs]
+        for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
+            group["lr"] = rate
 
     def state_dict(self) -> dict[str, Any]:
         """Plain numbers only; the optimizer's groups carry the rates themselves."""
-        state = {name: self.__dict__[name] for name in _STATE}
+        state = {name: self.__dict__[name] for name in (*_STATE, *self.carried)}
         if self.context.seconds is not None:
             state["steps"] = self.context.steps
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken; a timed run keeps its estimate."""
-        self.__dict__.update({name: state_dict[name] for name in _STATE})
+        self.__dict__.update({name: state_dict[name] for name in (*_STATE, *self.carried)})
         if self.context.seconds is not None:
             self.context.steps = state_dict.get("steps", self.context.steps)
 

@@ -15,12 +15,15 @@ from loomlab.text.reading import read_jsonl, read_lines, read_parquet
 KINDS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
 
-def corpus_files(path: str) -> list[Path]:
-    """The files of a file, folder (searched through) or glob, sorted; InputError when none."""
-    problems = path_problems({"path": path})
+def corpus_files(path: str, kinds: tuple[str, ...] = KINDS, key: str = "path") -> list[Path]:
+    """The files of a file, folder (searched through) or glob, sorted; InputError when none.
+
+    kinds: ends of the names that count; key: the setting that holds the path.
+    """
+    problems = files_problems(path, kinds, key)
     if problems:
         raise InputError(f"corpus.{problems[0]}")
-    return _matching(path)
+    return _matching(path, kinds)
 
 
 def path_problems(settings: dict[str, Any]) -> list[str]:
@@ -28,34 +31,39 @@ def path_problems(settings: dict[str, Any]) -> list[str]:
 
     Looks at names, links, sizes and permissions, not into files. Needs no heavy import.
     """
-    path = str(settings.get("path") or "")
+    return files_problems(str(settings.get("path") or ""), KINDS, "path")
+
+
+def files_problems(path: str, kinds: tuple[str, ...], key: str) -> list[str]:
+    """As `path_problems`, for files of other `kinds` and the setting `key`."""
     if not path:
-        return ["path: nothing is set: give a .txt, .jsonl or .parquet file, a folder or a glob"]
-    if not glob.has_magic(path) and (fault := _missing(Path(path).expanduser())):
-        return [fault]
-    files = _matching(path)
+        some = ", ".join(kind for kind in kinds if not kind.endswith(".gz"))
+        return [f"{key}: nothing is set: give a {some} file, a folder or a glob"]
+    if not glob.has_magic(path) and (fault := _missing(Path(path).expanduser(), kinds)):
+        return [f"{key}: {fault}"]
+    files = _matching(path, kinds)
     if not files:
         kind = "matches" if glob.has_magic(path) else "contains"
-        return [f"path: {path} {kind} no {', '.join(KINDS)} file: point it to some"]
-    problems = [fault for file in files if (fault := _unreadable(file))]
+        return [f"{key}: {path} {kind} no {', '.join(kinds)} file: point it to some"]
+    problems = [f"{key}: {fault}" for file in files if (fault := _unreadable(file))]
     if not problems and all(file.stat().st_size == 0 for file in files):
-        problems = [f"path: {path} is empty (0 bytes): point to a file with text"]
+        problems = [f"{key}: {path} is empty (0 bytes): point to a file with text"]
     return problems
 
 
-def _missing(path: Path) -> str | None:
+def _missing(path: Path, kinds: tuple[str, ...]) -> str | None:
     try:
         path.stat()
     except OSError as error:
         if error.errno == errno.ELOOP:
-            return f"path: {path} is a symbolic link that leads back to itself: fix the link"
+            return f"{path} is a symbolic link that leads back to itself: fix the link"
         if path.is_symlink():
-            return f"path: {path} is a symbolic link to a missing file: fix the link"
+            return f"{path} is a symbolic link to a missing file: fix the link"
         if error.errno == errno.EACCES:
-            return f"path: {path} may not be read: change its permissions"
-        return f"path: {path} does not exist{_suggestion(path)}"
-    if path.is_file() and not path.name.endswith(KINDS):
-        return f"path: {path} is not one of {', '.join(KINDS)}: rename or convert it"
+            return f"{path} may not be read: change its permissions"
+        return f"{path} does not exist{_suggestion(path)}"
+    if path.is_file() and not path.name.endswith(kinds):
+        return f"{path} is not one of {', '.join(kinds)}: rename or convert it"
     return None
 
 
@@ -67,7 +75,7 @@ def _suggestion(path: Path) -> str:
     return f": did you mean {path.parent / near[0]}?" if near else f": nothing like it in {parent}"
 
 
-def _matching(path: str) -> list[Path]:
+def _matching(path: str, kinds: tuple[str, ...]) -> list[Path]:
     root = Path(path).expanduser()
     if root.is_dir():
         found = list(root.rglob("*"))
@@ -75,17 +83,13 @@ def _matching(path: str) -> list[Path]:
         found = [root]
     else:
         found = [Path(name) for name in glob.glob(str(root), recursive=True)]
-    return sorted(f for f in found if f.name.endswith(KINDS) and not f.is_dir())
+    return sorted(f for f in found if f.name.endswith(kinds) and not f.is_dir())
 
 
 def _unreadable(file: Path) -> str | None:
     if not file.exists():
-        return f"path: {file} is a broken or circular symbolic link: fix or remove it"
-    return (
-        None
-        if os.access(file, os.R_OK)
-        else f"path: {file} may not be read: change its permissions"
-    )
+        return f"{file} is a broken or circular symbolic link: fix or remove it"
+    return None if os.access(file, os.R_OK) else f"{file} may not be read: change its permissions"
 
 
 def file_documents(

@@ -44,16 +44,17 @@ def continue_text(
         max_new_tokens = min(max_new_tokens, limit - ids.shape[1])
     training = model.training
     model.eval()
-    output = model.generate(  # type: ignore[operator]
-        ids,
-        attention_mask=torch.ones_like(ids),
-        max_new_tokens=max_new_tokens,
-        do_sample=do_sample,
-        top_p=top_p if do_sample else None,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **options,
-    )
+    with torch.compiler.set_stance("force_eager"):  # every length would be compiled anew
+        output = model.generate(  # type: ignore[operator]
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=max_new_tokens,
+            do_sample=do_sample,
+            top_p=top_p if do_sample else None,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **options,
+        )
     model.train(training)
     return str(tokenizer.decode(output[0], skip_special_tokens=True))
 
@@ -79,7 +80,8 @@ def fill_masks(
         raise InputError(f"the text has no {MASK}: write {MASK} where a word is to be filled in")
     training = model.training
     model.eval()
-    logits_TV = model(input_ids=ids_BT.to(next(model.parameters()).device)).logits[0].float()
+    with torch.compiler.set_stance("force_eager"):
+        logits_TV = model(input_ids=ids_BT.to(next(model.parameters()).device)).logits[0].float()
     model.train(training)
     probability, token = logits_TV[places].softmax(-1).topk(top)
     candidates = [

@@ -1,4 +1,4 @@
-"""What a set of files is, as one short hash."""
+"""What a set of files or settings is, as one short hash."""
 
 import hashlib
 import json
@@ -25,3 +25,9 @@ def files_digest(files: Iterable[Path], *settings: Any) -> str:
         with path.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
+
+
+def content_key(*parts: Any) -> str:
+    """A folder name for what `parts` (JSON values) determine: 20 hex digits."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]

@@ -1,9 +1,12 @@
 """Running text -> passages of consecutive paragraphs; every n-th document held out."""
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Document = TypeVar("Document")
 
 
-def held_out(documents: Iterable[str], every: int, split: str) -> Iterator[str]:
+def held_out(documents: Iterable[Document], every: int, split: str) -> Iterator[Document]:
     """The documents of a split: each `every`-th is "validation", the rest "train".
 
     Fixed by position, so it is independent of any seed and no document is in both.
@@ -52,8 +55,8 @@ def _paragraphs(lines: Iterable[str], limit: int) -> Iterator[str]:
 def _short_lines(lines: Iterable[str], limit: int) -> Iterator[str]:
     for line in lines:
         line = line[:-2] + "\n" if line.endswith("\r\n") else line
-        start = 0
-        while _size(line) - start > limit and len(line) - start > limit // 4:
+        start, size = 0, _size(line)  # once: a line can be as long as its file
+        while size - start > limit and len(line) - start > limit // 4:
             cut = line.rfind(" ", start + 1, start + limit // 4) + 1 or start + limit // 4
             yield line[start:cut]
             start = cut

@@ -1,28 +1,21 @@
 """From documents to an opened cache: the tokenizer and the token files of both splits."""
 
-import hashlib
 import json
 import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
 from loomlab.text.cache import build_once
 from loomlab.text.encode import tokenize_to
+from loomlab.text.identity import content_key
 from loomlab.text.token_file import SCHEMA_VERSION, TokenFile, token_file_problem
 
 SPLITS = ("train", "validation")
 log = logging.getLogger("loomlab.text")
-
-
-def content_key(*parts: Any) -> str:
-    """A folder name for what `parts` (JSON values) determine: 20 hex digits."""
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def cached_tokenizer(

@@ -2,16 +2,20 @@
 
 import gzip
 import json
+import logging
 import zlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from loomlab.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger("loomlab.text")
+REPLACEMENT = "\ufffd"
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -21,9 +25,10 @@ def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> I
     Raises InputError with line and byte offset for bytes that are not text in `encoding`
     (errors="replace" puts U+FFFD there), NUL bytes, UTF-16 and damaged gzip.
     """
-    offset = 0
+    offset = replaced = number = 0
     with _open(path) as handle:
-        for number, line in enumerate(_raw_lines(handle, path), start=1):
+        for line in _raw_lines(handle, path):
+            number += 1
             if number == 1:
                 _refuse_utf16(path, line)
                 offset, line = (3, line[3:]) if line.startswith(b"\xef\xbb\xbf") else (0, line)
@@ -32,8 +37,21 @@ def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> I
                     f"{path}, line {number}, byte {offset + at}: a NUL byte, so this is not "
                     "a text file: remove it or leave the file out"
                 )
-            yield _decoded(line, path, number, offset, encoding, errors)
+            text = _decoded(line, path, number, offset, encoding, errors)
+            if errors == "replace" and REPLACEMENT in text:
+                replaced += text.count(REPLACEMENT) - line.count(REPLACEMENT.encode())
             offset += len(line)
+            del line  # a line may be most of a file: not twice in memory while it is used
+            yield text
+            del text
+    if replaced:
+        _tell_once(f"{path}: {replaced:,} bytes that are not {encoding} were replaced")
+
+
+@cache
+def _tell_once(what: str) -> None:
+    """Files are read several times; what is odd about them is said once."""
+    log.warning("%s", what)
 
 
 def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
@@ -74,6 +92,17 @@ def read_jsonl(
 
     Raises InputError naming the line that is not a JSON object with a string at `text_key`.
     """
+    for place, row in json_rows(path, text_key, encoding, errors):
+        yield text_of(row, text_key, place)
+
+
+def json_rows(
+    path: Path, text_key: str, encoding: str = "utf-8", errors: str = "strict"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The place ("FILE, line 3") and object of each row of a .jsonl(.gz) file, blank ones skipped.
+
+    Raises InputError naming the line that is not a JSON object; `text_key` shows how one looks.
+    """
     for number, line in enumerate(read_lines(path, encoding, errors), start=1):
         if not line.strip():
             continue
@@ -85,10 +114,11 @@ def read_jsonl(
             raise InputError(
                 f'{path}, line {number}: a row must be an object like {{"{text_key}": "..."}}'
             )
-        yield _text_of(row, text_key, f"{path}, line {number}")
+        yield f"{path}, line {number}", row
 
 
-def _text_of(row: dict[str, object], text_key: str, place: str) -> str:
+def text_of(row: dict[str, Any], text_key: str, place: str) -> str:
+    """The string at `text_key`; InputError that names the keys that hold one."""
     text = row.get(text_key)
     if not isinstance(text, str):
         kind = "no" if text_key not in row else f"{type(text).__name__}, not text, at"
@@ -112,6 +142,30 @@ def read_parquet(path: Path, text_key: str) -> Iterator[str]:
             _check_column(file.schema_arrow, text_key, path)
             for batch in file.iter_batches(batch_size=1024, columns=[text_key]):
                 yield from (text or "" for text in batch.column(0).to_pylist())
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
+
+
+def parquet_rows(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The place ("FILE, row 3") and the column `key` of each row of a .parquet file.
+
+    Raises InputError when the file is not Parquet or lacks the column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            known, before = file.schema_arrow.names, 0
+            if key not in known:
+                raise InputError(
+                    f'{path}: there is no "{key}": set corpus.text_key and corpus.label_key '
+                    f"(there are: {', '.join(known)})"
+                )
+            for batch in file.iter_batches(batch_size=1024, columns=[key]):
+                for number, row in enumerate(batch.to_pylist(), start=before + 1):
+                    yield f"{path}, row {number}", row
+                before += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
 

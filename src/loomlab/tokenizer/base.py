@@ -60,7 +60,8 @@ def word_starts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
 
     WordPiece: those without the "##" prefix. Byte-level: those that begin with anything but a
     letter, digit, underscore or part of a longer character, so that a word carries the space or
-    sign before it. SentencePiece: those that begin with its space mark. Special tokens always do.
+    sign before it. SentencePiece: those that begin with its space mark or a line end. Special
+    tokens always do.
     """
     decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
     rule = _RULES.get(_decoder_type(decoder), _byte_level_start)
@@ -97,5 +98,5 @@ def _byte_level_start(token: str) -> bool:
 _RULES: dict[str, Callable[[str], bool]] = {
     "ByteLevel": _byte_level_start,
     "WordPiece": lambda token: not token.startswith("##"),
-    "Metaspace": lambda token: token.startswith("\u2581"),
+    "Metaspace": lambda token: token.startswith(("\u2581", "\n")),
 }

@@ -7,8 +7,12 @@ from typing import Any
 
 # Arguments of Lightning's Trainer that a run sets itself, and where they are decided instead.
 ELSEWHERE = {
-    **dict.fromkeys(("max_steps", "max_epochs"), "set budget.steps, tokens, flops or seconds"),
-    **dict.fromkeys(("min_steps", "min_epochs"), "set budget.steps, tokens, flops or seconds"),
+    **dict.fromkeys(
+        ("max_steps", "max_epochs"), "set budget.steps, epochs, tokens, flops or seconds"
+    ),
+    **dict.fromkeys(
+        ("min_steps", "min_epochs"), "set budget.steps, epochs, tokens, flops or seconds"
+    ),
     **dict.fromkeys(("devices", "strategy", "num_nodes"), "choose with parallelism=OPTION"),
     **dict.fromkeys(("val_check_interval", "check_val_every_n_epoch"), "set val_every_n_steps"),
     "precision": "choose with precision=OPTION",

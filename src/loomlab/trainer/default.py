@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import pytorch_lightning as pl
@@ -18,25 +19,32 @@ class Trainer(pl.Trainer):
     def __init__(
         self,
         gradient_clip_val: Annotated[float, "[0, inf)"] | None = 1.0,
-        accumulate_grad_batches: Annotated[int, "[1, inf)"] = 1,
+        accumulate_grad_batches: Annotated[int, "[1, inf)"] | None = None,
         log_every_n_steps: Annotated[int, "[1, inf)"] = 10,
         val_every_n_steps: Annotated[int, "[1, inf)"] | None = None,
+        val_every_n_epochs: Annotated[float, "(0, inf)"] | None = None,
         limit_val_batches: Annotated[int, "[1, inf)"] | None = None,
         *,
         total_steps: int | None,
+        steps_per_epoch: float = math.inf,
         **lightning: Any,
     ) -> None:
         """Lay the run out over `total_steps` optimizer steps (None: the budget is wall-clock).
 
-        `val_every_n_steps` counts optimizer steps; None means five validations over the budget.
+        `val_every_n_steps` counts optimizer steps, `val_every_n_epochs` passes over the corpus;
+        neither means five validations over the budget. `accumulate_grad_batches` of None follows
+        from micro_batch_size; it is 1 without.
         """
+        accumulate = accumulate_grad_batches or 1
         every = val_every_n_steps or _interval(total_steps)
+        if val_every_n_epochs is not None:
+            every = max(1, math.ceil(val_every_n_epochs * steps_per_epoch))
         super().__init__(
             gradient_clip_val=gradient_clip_val,
-            accumulate_grad_batches=accumulate_grad_batches,
+            accumulate_grad_batches=accumulate,
             log_every_n_steps=log_every_n_steps,
             limit_val_batches=limit_val_batches,
-            val_check_interval=every * accumulate_grad_batches,
+            val_check_interval=every * accumulate,
             check_val_every_n_epoch=None,
             max_steps=-1 if total_steps is None else total_steps,
             max_epochs=-1,

@@ -1,0 +1,1 @@
+"""Hydra finds loomlab's sweeper here."""

@@ -1,0 +1,54 @@
+"""A corpus of the user's own labelled rows."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from loomlab.corpus.with_labels import LabelledCorpus
+from loomlab.text.class_labels import RowLabels
+from loomlab.text.labelled_files import LabelledFiles
+
+
+class Labelled(LabelledCorpus):
+    """Your own labelled rows: path = a file, folder or glob of .csv, .tsv, .jsonl or .parquet.
+
+    (.csv, .tsv and .jsonl also as .gz.) A row is a document, its text at `text_key`, its label at
+    `label_key`; several labels are a list, or a text with `separator` (such as "|") in it. Held
+    out are the rows of `validation_path`, else every `validation_every`-th row over all files in
+    the order of their paths. `labels` names the labels in the order of their numbers; left empty,
+    they are collected from the training rows and sorted. With objective=clm or mlm the text is
+    packed and labels are not looked at.
+    """
+
+    problem_check = "loomlab.text.labelled_check.problems"
+
+    def __init__(
+        self,
+        path: str = "",
+        text_key: str = "text",
+        label_key: str = "label",
+        separator: str | None = None,
+        labels: list[str] = [],  # noqa: B006  a schema default, never changed
+        validation_path: str | None = None,
+        validation_every: Annotated[int, "[2, inf)"] = 10,
+        encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8",
+        errors: Literal["strict", "replace"] = "strict",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.given_labels = tuple(labels)
+        self.source = LabelledFiles(
+            path, text_key, label_key, separator, validation_path, validation_every,
+            encoding, errors,
+        )  # fmt: skip
+
+    def documents(self, split: str) -> Iterator[str]:
+        """Texts in the order of files and rows; InputError when a file cannot be read."""
+        return self.source.texts(split)
+
+    def labels(self, split: str) -> Iterator[RowLabels]:
+        """Labels in the order of files and rows; InputError for a row without one."""
+        return self.source.labels(split)
+
+    def fingerprint(self) -> str:
+        """Hash of the files and of the settings that read them."""
+        return self.source.fingerprint()

@@ -1,0 +1,130 @@
+"""`loom compress RUN_DIR compression=[...]`: post-training techniques on finished weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from loomlab.entry.arguments import Arguments
+from loomlab.entry.compress_source import beginning_of
+from loomlab.errors import InputError
+
+if TYPE_CHECKING:
+    from loomlab.run.folder import RunFolder
+
+
+def parser() -> Arguments:
+    """The verb's arguments."""
+    arguments = Arguments(
+        prog="loom compress",
+        description="Compress a finished run, or a model folder in Transformers layout, without "
+        "training; what comes out is a run folder like any other.",
+    )
+    arguments.add_argument(
+        "source",
+        metavar="RUN_DIR",
+        help="folder of a finished run, or of a Transformers model, "
+        "or an option of model= that ships with weights, such as smollm2",
+    )
+    arguments.add_argument(
+        "overrides", nargs="+", metavar="OVERRIDE",
+        help="compression=[...], settings of its options, paths.output_dir=...; for a "
+        "Transformers model also corpus=... and what else it is measured by",
+    )  # fmt: skip
+    arguments.add_argument(
+        "-m", "--multirun", action="store_true",
+        help="a sweep: every stack of compression=[prune_wanda],[prune_wanda,quantize_int8] is a "
+        "run of its own in the folder paths.sweep_dir=...",
+    )  # fmt: skip
+    return arguments
+
+
+def run(argv: list[str]) -> int:
+    """Run the verb; the exit code."""
+    options = parser().parse_intermixed_args(argv)
+    from loomlab.run.output import withdrawn_when_refused
+
+    source = Path(options.source)
+    beginning = beginning_of(source)
+    if options.multirun:
+        return _sweep(source, beginning, options.overrides)
+    folder = compress_one([*beginning, *options.overrides], withdrawn_when_refused)
+    print(table(folder.summary()["compressed"]))
+    print(f"everything is in {folder.path}")
+    return 0
+
+
+def compress_one(
+    overrides: list[str],
+    around: Callable[[Path], AbstractContextManager[Any]] | None = None,
+) -> RunFolder:
+    """One compression, in this process; `around` is entered for a folder that must be new.
+
+    Raises:
+        InputError: it is refused.
+    """
+    from loomlab.compose.composer import prepare
+    from loomlab.compose.gate import check
+    from loomlab.compose.search import all_conf_dirs
+    from loomlab.run.folder import RunFolder
+    from loomlab.run.output import probe
+    from loomlab.run.session import execute, record_choice
+
+    prepare([])
+    checked = check(overrides)
+    if checked.problems:
+        raise InputError(checked.message())
+    config = checked.configs[0]
+    if around and not config.compression:
+        raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
+    output = Path(str(config.hydra.run.dir))
+    probe(output, "paths.output_dir")
+    if around and (output / "config.yaml").exists():
+        raise InputError(f"paths.output_dir={output} holds a run already: give another folder")
+    plain = record_choice(config, all_conf_dirs()[1:])
+    plain.paths.output_dir = str(output)
+    folder = RunFolder(output)
+    try:
+        with around(output) if around else nullcontext():
+            try:
+                folder.create(plain, overrides)
+                execute(plain, folder, trains=False)
+            except InputError as error:
+                raise SystemExit(2) from error
+    except SystemExit as end:
+        raise end.__cause__ or end from None
+    return folder
+
+
+def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
+    """Many stacks on one source: planned and recorded here, each run in a process of its own.
+
+    An empty stack is a job like the others: the model as it is, measured as they are.
+    """
+    from loomlab.compression.base import require_post_training
+    from loomlab.run.assembly import make
+    from loomlab.run.output import probe
+    from loomlab.sweep.plan import plan
+    from loomlab.sweep.run import prepare_sweep, run_recorded
+
+    made = plan([*beginning, *overrides])
+    made.verb, made.arguments = "compress", overrides
+    made.jobs = [replace(job, tokens=None) for job in made.jobs]  # none are trained on
+    for config in made.configs.values():
+        require_post_training(make(node)() for node in config.compression.values())
+    probe(made.folder, "paths.sweep_dir")
+    given = str(source.absolute() if source.exists() else source)
+    return run_recorded() if prepare_sweep(made, [given]) else 0
+
+
+def table(compressed: dict[str, dict[str, float]]) -> str:
+    """Before and after, side by side."""
+    before, after = compressed["before"], compressed["after"]
+    lines = [f"{'':<18} {'before':>14} {'after':>14}"]
+    for name, value in after.items():
+        was = f"{before[name]:>14,.6g}" if name in before else f"{'':>14}"
+        lines.append(f"{name:<18} {was} {value:>14,.6g}")
+    return "\n".join(lines)

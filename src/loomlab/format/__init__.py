@@ -1,0 +1,1 @@
+"""File formats a trained model is exported to."""

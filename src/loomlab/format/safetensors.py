@@ -1,0 +1,59 @@
+"""Transformers layout: config.json and model.safetensors, for `from_pretrained`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+from transformers import AutoConfig
+
+from loomlab.errors import InputError
+from loomlab.format.base import Format, Inputs, Runner
+from loomlab.format.standard_layout import standard_layout
+from loomlab.model.reshaped import MARKER
+
+
+class Safetensors(Format):
+    """A folder that plain Transformers loads, as GPT-2 or BERT where those compute the same.
+
+    A model that no class of Transformers computes keeps its own: that loads once
+    `loomlab.model.gpt` or `loomlab.model.bert` is imported.
+    """
+
+    tolerance = 1e-4
+    file = "model.safetensors"
+
+    def write(self, model: nn.Module, example: Inputs, folder: Path) -> None:
+        """Save the model, as a class of Transformers if one fits."""
+        if getattr(model.config, MARKER, None):
+            raise InputError(
+                "format=safetensors: compression has put layers into this model that plain "
+                "Transformers cannot build; use format=onnx, or load the run's own model folder"
+            )
+        saved: Any = standard_layout(model) or model
+        saved.save_pretrained(folder)
+
+    def read(self, folder: Path, names: tuple[str, ...]) -> Runner:
+        """The model through the class that its config names."""
+        named = json.loads((folder / "config.json").read_text())["architectures"][0]
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        kind = getattr(transformers, named, None) or _own_class(config, named)
+        model = kind.from_pretrained(
+            folder, dtype="float32", local_files_only=True, trust_remote_code=False
+        ).eval()
+
+        @torch.no_grad()
+        def run(inputs: Inputs) -> torch.Tensor:
+            logits: torch.Tensor = model(**inputs).logits
+            return logits
+
+        return run
+
+
+def _own_class(config: Any, name: str) -> Any:
+    """The class of that name beside the config's, which registered itself."""
+    return getattr(__import__(type(config).__module__, fromlist=[name]), name)

@@ -1,0 +1,68 @@
+"""What classifiers share: from token ids to labels, the token they read, and the loss.
+
+Shapes: B batch, T tokens, D width, C labels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from loomlab.model.transformer import TransformerModel
+
+
+class SequenceClassifier(TransformerModel):
+    """A trunk and a head that says which label a text has."""
+
+    transformer: nn.Module
+
+    def label_logits(
+        self, hidden_BTD: Tensor, input_ids: Tensor, attention_mask: Tensor | None
+    ) -> Tensor:
+        """The logits (B, C) of the labels from the hidden states of the trunk."""
+        raise TypeError(f"{type(self).__name__} does not say what it makes of hidden states")
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """The logits (B, C) of the labels, and their loss if `labels` are given.
+
+        Args:
+            input_ids: (B, T), padded where `attention_mask` (B, T) is zero.
+            labels: (B,), or (B, C) where a text may have several.
+        """
+        hidden_BTD = self.transformer(
+            input_ids, attention_mask=attention_mask, position_ids=position_ids
+        ).last_hidden_state
+        return classified(self.label_logits(hidden_BTD, input_ids, attention_mask), labels)
+
+
+def last_kept(input_ids_BT: Tensor, attention_mask_BT: Tensor | None) -> Tensor:
+    """The place of each row's last token that is not padding, (B,); the last of all unmasked."""
+    batch, length = input_ids_BT.shape
+    if attention_mask_BT is None:
+        return torch.full((batch,), length - 1, device=input_ids_BT.device)
+    place_T = torch.arange(length, device=input_ids_BT.device)
+    return (attention_mask_BT.long() * place_T).argmax(-1)
+
+
+def classified(logits_BC: Tensor, labels: Tensor | None) -> SequenceClassifierOutput:
+    """The output of a classifier, with the mean loss if there are labels, in float32.
+
+    labels: (B,) numbers, or (B, C) zeros and ones where a text may have several.
+    """
+    loss = None
+    if labels is not None and labels.dim() == 1:
+        loss = F.cross_entropy(logits_BC.float(), labels)
+    elif labels is not None:
+        loss = F.binary_cross_entropy_with_logits(logits_BC.float(), labels.float())
+    return SequenceClassifierOutput(loss=loss, logits=logits_BC)

@@ -1,0 +1,57 @@
+"""What can be wrong with tensor parallelism, found from settings alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from loomlab.measure.split import nearest_multiples
+
+READ_LOGITS = ("label_smoothing", "z_loss", "distill")  # terms of the loss over all logits
+
+
+def problems(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """Switches that need what the objective or a term of the loss does not have."""
+    if settings["loss_parallel"]:
+        yield from _loss(config)
+    if settings["sequence_parallel"]:
+        yield from _sequence(settings["devices"], config)
+
+
+def _loss(config: Mapping[str, Any]) -> Iterator[str]:
+    chosen = [*config["regularization"], *config["compression"]]
+    for name in chosen:
+        if name in READ_LOGITS:
+            yield (
+                f"loss_parallel: {name} reads the logits of all tokens, and a process has some; "
+                f"leave out {name}, or set parallelism.loss_parallel=false"
+            )
+    if _is_classification(config):
+        yield (
+            "loss_parallel: objective=classification has a head of few labels; set "
+            "parallelism.loss_parallel=false"
+        )
+
+
+def _sequence(devices: int, config: Mapping[str, Any]) -> Iterator[str]:
+    length = config.get("sequence_length")
+    if isinstance(length, int) and length % devices:
+        yield (
+            f"sequence_parallel: sequence_length={length} cannot be shared by {devices} "
+            f"processes; nearest that can: {nearest_multiples(length, devices)}"
+        )
+    for name in ("lora", "pissa"):
+        if name in config["compression"]:
+            yield (
+                f"sequence_parallel: adapters ({name}) read hidden states of all tokens; leave "
+                f"out {name}, or set parallelism.sequence_parallel=false"
+            )
+    if _is_classification(config):
+        yield (
+            "sequence_parallel: rows of objective=classification have lengths of their own; set "
+            "parallelism.sequence_parallel=false"
+        )
+
+
+def _is_classification(config: Mapping[str, Any]) -> bool:
+    return "classification" in str(config["objective"].get("_target_"))

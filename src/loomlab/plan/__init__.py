@@ -1,0 +1,1 @@
+"""What a run would need on other machines than this one, found without running it."""

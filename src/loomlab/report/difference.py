@@ -1,0 +1,56 @@
+"""What two runs were set to differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from loomlab.report.row import Row, read_config
+from loomlab.report.settings import flat, of_overrides, same_as
+from loomlab.report.sheet import Sheet
+
+MISSING = object()
+OF_THE_FOLDER = ("paths", "resume")  # they differ between any two runs
+
+
+def difference_sheet(one: Row, other: Row) -> Sheet:
+    """Every setting in which two runs differ, seed and logger included.
+
+    Of a job that never started only what its command line gave is known, and compared.
+    """
+    (left, all_of_left), (right, all_of_right) = _settings(one), _settings(other)
+    known = [
+        key for key in {**left, **right}
+        if (all_of_left or key in left) and (all_of_right or key in right)
+    ]  # fmt: skip
+    keys = [key for key in known if key.partition(".")[0] not in OF_THE_FOLDER]
+    pairs = {key: (left.get(key, MISSING), right.get(key, MISSING)) for key in keys}
+    differ = [key for key, pair in pairs.items() if _unlike(*pair)]
+    # that another option is another class is told by the option
+    rows = [
+        [key, *map(_text, pairs[key])] for key in differ
+        if key.removesuffix("._target_") == key or key.removesuffix("._target_") not in differ
+    ]  # fmt: skip
+    names = [one.name, other.name] if one.name != other.name else [
+        str(one.folder.path), str(other.folder.path)
+    ]  # fmt: skip
+    title = f"{len(rows)} of {len(keys)} settings differ"
+    return Sheet(title, ["setting", *names], rows)
+
+
+def _settings(row: Row) -> tuple[dict[str, Any], bool]:
+    """The settings of a run, and whether they are all of them."""
+    config, _ = read_config(row.folder)
+    if config is None:
+        return of_overrides(row.job.overrides if row.job else ()).values, False
+    return flat(config), True
+
+
+def _unlike(one: Any, other: Any) -> bool:
+    missing = (one is MISSING, other is MISSING)
+    return missing[0] != missing[1] or same_as(one) != same_as(other)
+
+
+def _text(value: Any) -> str:
+    if value is MISSING:
+        return "-"
+    return "null" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Many jobs: expanded, checked, recorded in a ledger, launched, and taken up again."""

@@ -1,0 +1,141 @@
+"""One job inside its own process: says that it runs, stays heard of, and says how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from loomlab.errors import InputError
+from loomlab.run.folder import RunFolder
+from loomlab.run.ledger import (
+    DONE,
+    ENDED,
+    FAILED,
+    INTERRUPTED,
+    JUDGED,
+    PRUNED,
+    RUNNING,
+    TRIAL,
+    Job,
+    Ledger,
+)
+from loomlab.secrets import MASK, masked_text
+from loomlab.sweep.processes import BEAT_SECONDS, is_alive, this_process
+
+SECRET_OVERRIDES = "LOOM_SECRET_OVERRIDES"
+
+
+def claim(ledger: Ledger, key: str) -> Job | None:
+    """Take a job for this process; None if another one has it or it is done.
+
+    Raises:
+        InputError: the ledger has no such job.
+    """
+    try:
+        job = ledger.job(key)
+    except KeyError:
+        raise InputError(f"{ledger.folder} has no job {key}: see `loom sweep show`") from None
+    if job.state in ENDED or (job.state == RUNNING and _runs_elsewhere(job)):
+        return None
+    now: dict[str, Any] = {"started": time.time(), "ended": None, "message": None,
+                           "error_type": None, "log_tail": None}  # fmt: skip
+    taken = ledger.update(
+        key, (job.state,), state=RUNNING, attempts=job.attempts + 1, **now, **this_process()
+    )
+    return ledger.job(key) if taken else None
+
+
+def _runs_elsewhere(job: Job) -> bool:
+    from loomlab.launch.base import ENGINE_ID, Launch
+
+    if job.engine_id and job.engine_id == os.environ.get(ENGINE_ID):
+        return False  # the engine started this very job again: what ran before is gone
+    return job.pid != os.getpid() and is_alive(job, Launch())
+
+
+def arguments(ledger: Ledger, job: Job) -> tuple[list[str], list[str]]:
+    """Flags and overrides of `loom train` for this job: from its last checkpoint, if it has one.
+
+    Raises:
+        InputError: a secret that was not written down has not been given again.
+    """
+    folder = ledger.folder / job.folder
+    secrets: list[str] = json.loads(os.environ.pop(SECRET_OVERRIDES, "[]"))
+    given = {o.partition("=")[0]: o for o in secrets}
+    flags: list[str] = ledger.definition().get("flags", [])
+    if (folder / "config.yaml").is_file() and any((folder / "checkpoints").glob("*.ckpt")):
+        return flags, [f"resume='{folder}'", *secrets]
+    overrides = [given.get(o.partition("=")[0], o) if o.endswith(f"={MASK}") else o
+                 for o in job.overrides]  # fmt: skip
+    left_out = [o for o in overrides if o.endswith(f"={MASK}")]
+    if left_out:
+        raise InputError(
+            f"{left_out[0].partition('=')[0]} was kept out of the ledger, as a secret: give the "
+            "whole `loom train -m` command again"
+        )
+    return flags, [*overrides, f"paths.output_dir='{folder}'"]
+
+
+@contextmanager
+def heard_of(ledger: Ledger, key: str) -> Iterator[None]:
+    """Tell the ledger every few seconds that the job is alive."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            with suppress(sqlite3.Error):  # a full disk must not end the job
+                ledger.beat(key)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def reporting(ledger: Ledger, key: str) -> Iterator[None]:
+    """Within, the run of this process reports to the ledger, if its sweep judges running jobs."""
+    metric = ledger.definition().get(JUDGED)
+    if metric is None:
+        yield
+        return
+    os.environ[TRIAL] = json.dumps([str(ledger.folder.resolve()), key, metric])
+    try:
+        yield
+    finally:
+        del os.environ[TRIAL]
+
+
+def outcome(folder: Path, exit_code: int, error: str = "") -> dict[str, Any]:
+    """Columns that say how a job ended, from what the run wrote of itself."""
+    try:
+        summary = RunFolder(folder).summary()
+    except json.JSONDecodeError:
+        summary = {}
+    status = summary.get("status")
+    columns: dict[str, Any] = {"ended": time.time()}
+    if status in ("finished", "pruned"):
+        metric = summary.get("metric")
+        value = (summary.get("best") or {}).get(metric)
+        return columns | {"state": DONE if status == "finished" else PRUNED,
+                          "metric": metric, "value": value}  # fmt: skip
+    if exit_code in (130, 143):
+        return columns | {"state": INTERRUPTED}
+    told = error or str(summary.get("error") or "")
+    kind, separator, message = told.partition(": ")
+    if not separator or not kind.replace(".", "").isidentifier():
+        kind, message = ("InputError" if exit_code == 2 else "Exit"), told
+    message = message or f"left with exit code {exit_code} before it was finished"
+    return columns | {
+        "state": FAILED, "error_type": kind, "message": masked_text(message.splitlines()[0]),
+    }  # fmt: skip

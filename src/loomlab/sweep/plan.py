@@ -1,0 +1,176 @@
+"""From a command line to the jobs of a sweep, all checked before the first one starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from loomlab.allow import authorize
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.composer import compose_job, composing
+from loomlab.compose.diagnosis import COMPOSE_ERRORS
+from loomlab.compose.gate import Checked, check_jobs
+from loomlab.compose.preflight import preflight
+from loomlab.compose.resolvers import job_name
+from loomlab.compose.root import known_steps
+from loomlab.compose.search import all_conf_dirs
+from loomlab.errors import InputError
+from loomlab.run.ledger import Job, Ledger, is_sweep
+from loomlab.sweep.base import Search, Sweep
+from loomlab.sweep.identity import code_version, job_key
+from loomlab.sweep.spaces import Spaces
+
+# Settings of the sweep, not of its jobs.
+OF_THE_SWEEP = ("sweep", "launch", "hydra")
+SWEEP_DIR = "paths.sweep_dir"
+ENGINES = ("hydra/sweeper", "hydra.sweeper", "hydra/launcher", "hydra.launcher")
+
+
+@dataclass
+class Plan:
+    """The jobs of a sweep and what was found wrong with them."""
+
+    sweep: Sweep
+    launch: Any
+    folder: Path
+    code: str
+    arguments: list[str]  # after `verb -m`
+    checked: Checked
+    jobs: list[Job] = field(default_factory=list)
+    configs: dict[str, DictConfig] = field(default_factory=dict)  # by key
+    same: list[tuple[int, int]] = field(default_factory=list)  # (position, its first occurrence)
+    verb: str = "train"  # what its jobs do
+
+
+def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
+    """Expand, compose and check the jobs of `loom train -m OVERRIDES`; nothing is started.
+
+    Raises:
+        InputError: the sweep itself (not one of its jobs) cannot be as it was given.
+    """
+    with composing(arguments) as loader:
+        catalog = Catalog(all_conf_dirs(arguments))
+        try:
+            parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+        except HydraException:  # the gate names the override that cannot be read
+            checked = check_jobs([overrides], loader, catalog)
+            raise InputError(checked.message()) from None
+        master = _master(parsed, loader, catalog)
+        sweep: Sweep = instantiate(master.sweep)
+        folder = Path(str(master.paths.sweep_dir))
+        code = code_version(all_conf_dirs(arguments)[1:])
+        mine = [o for o in parsed if not _of_the_sweep(o)]
+        spaces = Spaces(sweep.search, loader, catalog)
+        jobs = sweep.repeated(sweep.expand(mine, spaces), int(master.seed))
+        checked = check_jobs(jobs, loader, catalog)
+        made = Plan(sweep, instantiate(master.launch), folder, code, overrides, checked)
+        if isinstance(sweep, Search):
+            before = Ledger(folder).definition() if is_sweep(folder) else {}
+            sweep.foresee(list(checked.configs.values()), before)
+        else:
+            _identify(made)
+    return made
+
+
+def _of_the_sweep(override: Override) -> bool:
+    group = override.key_or_group.split(".")[0].split("/")[0]
+    return group in OF_THE_SWEEP or override.key_or_group == SWEEP_DIR
+
+
+def _master(parsed: Sequence[Override], loader: ConfigLoader, catalog: Catalog) -> DictConfig:
+    """The config that says how to sweep: of the options that do not vary, and its own settings.
+
+    Values of other options stay out, as they may belong to options that are varied.
+    """
+    for override in parsed:
+        if (key := override.key_or_group).startswith(ENGINES):
+            axis = "launch" if "launcher" in key else "sweep"
+            raise InputError(
+                f"{key}: loom runs its sweeps itself, so that they survive; choose how with "
+                f"{axis}=..., see `loom options {axis}`"
+            )
+        if key == "resume":
+            raise InputError("resume takes one run: leave -m out, or use `loom sweep resume DIR`")
+    several = [o for o in parsed if _of_the_sweep(o) and o.is_sweep_override()]
+    if several:
+        key = several[0].key_or_group
+        raise InputError(f"{key} takes one value for the whole sweep; give one of them")
+    wanted = [
+        o.input_line or ""
+        for o in parsed
+        if not o.is_sweep_override()
+        and (
+            _of_the_sweep(o)
+            or o.key_or_group in (*catalog.options, "seed")
+            or o.key_or_group.startswith("paths.")
+        )
+    ]
+    try:
+        config = compose_job(wanted)
+    except COMPOSE_ERRORS:
+        checked = check_jobs([wanted], loader, catalog)
+        given = tuple(o.lstrip("+~").partition("=")[0] for o in wanted)
+        found = checked.problems[0]  # what belongs to single jobs is not asked for here
+        checked.problems[0] = [p for p in found if p.path.startswith(given)] or found
+        raise InputError(checked.message()) from None
+    problems = [p for p in preflight(config, catalog) if p.path.startswith(("sweep", "launch"))]
+    if problems:
+        raise InputError("This sweep cannot be run:\n" + "\n".join(f"  - {p}" for p in problems))
+    for node in (config.sweep, config.launch):
+        authorize({"node": dict(node)})
+    return config
+
+
+def _identify(made: Plan) -> None:
+    """Give each job that is not refused its key, its folder and what tells it from the others."""
+    varied = varied_keys(made.checked.jobs)
+    first: dict[str, int] = {}
+    for position, overrides in enumerate(made.checked.jobs):
+        if position in made.checked.problems:
+            continue
+        config = made.checked.configs[position]
+        key = job_key(config, varied, made.code)
+        if key in first:
+            made.same.append((position, first[key]))
+            continue
+        first[key] = position
+        made.configs[key] = config
+        made.jobs.append(make_job(position, key, overrides, varied, config))
+
+
+def make_job(
+    number: int, key: str, overrides: list[str], varied: Sequence[str], config: DictConfig
+) -> Job:
+    """The ledger's row of a job that is to be run."""
+    given = {o.lstrip("+").partition("=")[0]: o.partition("=")[2] for o in overrides}
+    differs = {k: v for k, v in given.items() if k in varied}
+    folder = job_name(number, [f"{k}={v}" for k, v in differs.items()] or overrides, key[:8])
+    return Job(key, number, folder, overrides, differs, tokens=tokens_of(config))
+
+
+def varied_keys(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Keys that do not have the same value in all jobs, in the order they are given."""
+    values: dict[str, set[str]] = {}
+    for job in jobs:
+        for override in job:
+            key, _, value = override.lstrip("+").partition("=")
+            values.setdefault(key, set()).add(value)
+    counts = {key: sum(any(o.lstrip("+").startswith(f"{key}=") for o in job) for job in jobs)
+              for key in values}  # fmt: skip
+    return [k for k, found in values.items() if len(found) > 1 or counts[k] < len(jobs)]
+
+
+def tokens_of(config: DictConfig) -> int | None:
+    """Training tokens of a run, where its config tells."""
+    per_step = int(config.global_batch_size * config.sequence_length)
+    steps = known_steps(config.budget, per_step)
+    return None if steps is None else steps * per_step

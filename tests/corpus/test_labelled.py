@@ -1,0 +1,62 @@
+"""Corpus `labelled`: the settings reach the files, and label names are given or collected."""
+
+from pathlib import Path
+
+import pytest
+
+from loomlab.corpus.base import Corpus
+from loomlab.corpus.labelled import Labelled
+from loomlab.errors import InputError
+from loomlab.tokenizer.byte import Byte
+
+REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
+
+
+def make(cache_dir: Path, **settings: object) -> Labelled:
+    runtime = {"sequence_length": 32, "batch_size": 2, "seed": 1, "cache_dir": cache_dir}
+    return Labelled(
+        **{"path": str(REVIEWS), **settings}, tokenizer=Byte(), reads="rows", **runtime
+    )
+
+
+def test_it_declares_labels_and_others_do_not():
+    assert Labelled.labelled is True
+    assert Corpus.labelled is False
+
+
+def test_every_nth_row_is_held_out(cache_dir: Path):
+    corpus = make(cache_dir, validation_every=4)
+    train, validation = (list(corpus.documents(s)) for s in ("train", "validation"))
+    assert (len(train), len(validation)) == (90, 30)
+    assert not set(train) & set(validation)
+    assert [len(list(corpus.labels(s))) for s in ("train", "validation")] == [90, 30]
+
+
+def test_keys_and_given_names(tmp_path: Path, cache_dir: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("body,stars\n" + "fine,1\npoor,0\n" * 6)
+    keys = {"path": str(path), "text_key": "body", "label_key": "stars", "validation_every": 3}
+    corpus = make(cache_dir, labels=["neg", "pos"], **keys)
+    corpus.prepare_data()
+    assert corpus.label_set is not None
+    assert corpus.label_set.names == ("neg", "pos")
+    assert corpus.label_set.counts == (4, 4)
+    assert corpus.label_set.row_length == 32
+    plain = make(cache_dir, **keys)
+    plain.prepare_data()
+    assert plain.label_set is not None
+    assert plain.label_set.names == ("0", "1")
+
+
+def test_settings_change_the_fingerprint(cache_dir: Path):
+    prints = {
+        make(cache_dir, **settings).fingerprint()
+        for settings in ({}, {"validation_every": 3}, {"separator": "|"}, {"label_key": "text"})
+    }
+    assert len(prints) == 4
+
+
+def test_a_split_without_rows_is_refused(cache_dir: Path):
+    corpus = make(cache_dir, validation_every=1000)
+    with pytest.raises(InputError, match="the validation part of the corpus has 0 documents"):
+        corpus.prepare_data()

@@ -1,0 +1,164 @@
+"""`loom compress`: a finished run in, a smaller one out, and refusals before any work."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from loomlab.report.collect import collect
+from loomlab.report.page_data import page_data
+from loomlab.run.folder import RunFolder
+from loomlab.run.ledger import DONE, Ledger
+from loomlab.run.loading import FinishedRun
+
+SMALL = ["model.layers=1", "model.width=32", "model.heads=2"]
+Ended = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def parent(train: Callable[..., RunFolder]) -> RunFolder:
+    return train(*SMALL, folder="parent")
+
+
+def test_a_stack_is_applied_to_a_finished_run(
+    parent: RunFolder, ended: Ended, tmp_path: Path, train: Callable[..., RunFolder]
+):
+    given = ["compression=[quantize_int8,prune_magnitude]", f"paths.output_dir={tmp_path / 'out'}"]
+    code, said = ended("compress", parent.path, *given)
+    assert code == 0, said
+    folder = RunFolder(tmp_path / "out")
+    summary, before = folder.summary(), parent.summary()
+    assert summary["status"] == "finished"
+    assert summary["parent"] == str(parent.path)
+    assert summary["steps"] == 0
+    assert set(summary["choice"]["compression"]) == {"quantize_int8", "prune_magnitude"}
+    figures = summary["compressed"]
+    assert figures["before"]["val/loss"] == pytest.approx(before["best"]["val/loss"], rel=1e-6)
+    assert figures["after"]["val/loss"] == summary["best"]["val/loss"]
+    assert figures["after"]["val/loss"] != figures["before"]["val/loss"]
+    written = (folder.model / "model.safetensors").stat().st_size
+    assert figures["after"]["bytes_on_disk"] == written
+    assert written < 0.6 * (parent.model / "model.safetensors").stat().st_size
+    assert summary["compression"]["PruneMagnitude"]["sparsity"] == 0.5
+    assert summary["compression"]["QuantizeInt8"]["sparsity"] >= 0.5
+    qkv = FinishedRun(folder.path).model.transformer.layers[0].attention.qkv
+    dense = load_file(parent.model / "model.safetensors")
+    was = dense["transformer.layers.0.attention.qkv.weight"]
+    kept = qkv.weight != 0
+    assert (qkv.weight - was)[kept].abs().max() <= was.abs().max() / 127
+    code, said = ended("compress", parent.path, *given)
+    assert code == 2
+    assert "holds a run already" in said
+
+
+def test_a_transformers_folder_is_compressed_as_well(
+    ended: Ended, tmp_path: Path, tiny: Callable[..., list[str]], train: Callable[..., RunFolder]
+):
+    model = train(*SMALL, folder="parent").model
+    settings = [o for o in tiny(folder="out") if not o.startswith("tokenizer")]
+    code, said = ended("compress", model, *settings, "compression=[gptq]")
+    assert code == 0, said
+    summary = RunFolder(tmp_path / "out").summary()
+    assert summary["parent"] == str(model)
+    assert summary["compression"]["GPTQ"]["layers"] == 4
+    config = json.loads((tmp_path / "out" / "model" / "config.json").read_text())
+    assert len(config["loomlab_layers"]) == 4
+    assert torch.isfinite(torch.tensor(summary["best"]["val/loss"]))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["compression=[]"], "compression is empty"),
+        (["compression=[lora]"], "LoRA acts through training"),
+        (["compression=[quantize_int8,gptq]"], "cannot be combined"),
+        (["compression=[quantize_int8]", "compression.quantize_int8.targets=[quary]"], "quary"),
+        (["compression=[gptq]", "compression.gptq.group_size=24"], "group_size=24"),
+        (["compression=[prune_wanda]", "compression.prune_wanda.rows=900000"], "rows=900000"),
+        (["compression=[quantise]"], "quantise"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    parent: RunFolder, ended: Ended, tmp_path: Path, given: list[str], words: str
+):
+    out = tmp_path / "new" / "out"
+    code, said = ended("compress", parent.path, *given, f"paths.output_dir={out}")
+    assert code == 2
+    assert words in said
+    assert "Traceback" not in said
+    assert not out.parent.exists()
+
+
+def test_a_folder_without_a_model_is_refused(ended: Ended, tmp_path: Path):
+    code, said = ended("compress", tmp_path, "compression=[gptq]")
+    assert code == 2
+    assert "neither a finished run" in said
+
+
+def test_a_sparse_run_is_compressed_again_and_a_quantized_one_is_refused(
+    parent: RunFolder, ended: Ended, tmp_path: Path
+):
+    sparse, small = tmp_path / "sparse", tmp_path / "small"
+    stack = ["compression=[prune_structured,prune_wanda]", f"paths.output_dir={sparse}"]
+    assert ended("compress", parent.path, *stack)[0] == 0
+    narrower = RunFolder(sparse).summary()
+    assert narrower["parameters"] < parent.summary()["parameters"]
+    code, said = ended(
+        "compress", sparse, "compression=[quantize_int8]", f"paths.output_dir={small}"
+    )
+    assert code == 0, said
+    summary = RunFolder(small).summary()
+    assert summary["parent"] == str(sparse)
+    assert summary["compressed"]["before"]["val/loss"] == pytest.approx(
+        narrower["best"]["val/loss"], rel=1e-6
+    )
+    assert summary["compression"]["QuantizeInt8"]["sparsity"] >= 0.5
+    assert "PruneWanda" not in summary["compression"]
+    out = f"paths.output_dir={tmp_path / 'more'}"
+    code, said = ended("compress", small, "compression=[prune_wanda]", out)
+    assert code == 2
+    assert "quantized already" in said
+    code, said = ended("compress", small / "model", "compression=[gptq]", out)
+    assert code == 2
+    assert f"give the run's own folder, such as {small}" in said
+
+
+@pytest.mark.slow
+def test_stacks_are_swept_and_join_the_tables(parent: RunFolder, ended: Ended, tmp_path: Path):
+    sweep = tmp_path / "sweep"
+    stacks = "compression=[],[prune_wanda,quantize_int8]"
+    code, said = ended("compress", parent.path, "-m", stacks, f"paths.sweep_dir={sweep}")
+    assert code == 0, said
+    whole, small = Ledger(sweep).jobs()
+    assert [whole.state, small.state] == [DONE, DONE]
+    rows = {row.job.key: row for row in collect([sweep]) if row.job}
+    assert rows[small.key].choice["compression"] == ["prune_wanda", "quantize_int8"]
+    assert rows[small.key].costs["bytes"] < rows[whole.key].costs["bytes"]
+    assert rows[whole.key].best["val/loss"] == parent.summary()["best"]["val/loss"]
+    data = page_data(sweep)
+    assert {"bytes", "latency_seconds"} <= set(data["costs"])
+    command = f"loom compress {parent.path} -m '{stacks}' paths.sweep_dir={sweep}"
+    assert data["command"] == command
+    before = [job.ended for job in Ledger(sweep).jobs()]
+    assert ended("sweep", "resume", sweep)[0] == 0
+    assert [job.ended for job in Ledger(sweep).jobs()] == before
+    assert ended("compare", sweep, "--pareto", "bytes,latency_seconds")[0] == 0
+
+
+def test_a_sweep_of_stacks_is_refused_before_any_work(
+    parent: RunFolder, ended: Ended, tmp_path: Path
+):
+    for stacks, words in (
+        ("[prune_wanda],[lora]", "LoRA acts through training"),
+        ("[prune_wanda],[gptq,quantize_int8]", "cannot be combined"),
+    ):
+        code, said = ended(
+            "compress", parent.path, "-m", f"compression={stacks}",
+            f"paths.sweep_dir={tmp_path / 'sweep'}",
+        )  # fmt: skip
+        assert code == 2
+        assert words in said
+    assert not (tmp_path / "sweep").exists()

@@ -1,0 +1,75 @@
+"""`loom dash [DIR]`, with programs of the tests' own in the place of a browser."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loomlab.run.ledger import DONE, Job, Ledger
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    folder = tmp_path / "outputs" / "day" / "a sweep"
+    Ledger(folder).add([Job("k", 0, "000_a", [], {"seed": "1"}, state=DONE)])
+    return folder
+
+
+def dash(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if k not in ("BROWSER", "DISPLAY")}
+    return subprocess.run(
+        [sys.executable, "-m", "loomlab", "dash", *map(str, arguments)], cwd=folder,
+        capture_output=True, text=True, env={**kept, **environment}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def stand_in(tmp_path: Path) -> Path:
+    """A browser that writes down what it was asked to open."""
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" >> "{tmp_path / "asked"}"\n')
+    script.chmod(0o755)
+    return script
+
+
+def test_opens_the_report_of_the_newest_sweep(tmp_path: Path, sweep: Path):
+    old = tmp_path / "outputs" / "old"
+    Ledger(old)
+    os.utime(old / "ledger.sqlite", (1, 1))
+    done = dash(tmp_path, BROWSER=str(stand_in(tmp_path)))
+    assert done.returncode == 0, done.stderr
+    asked = tmp_path / "asked"
+    deadline = time.monotonic() + 20
+    while not asked.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    page = sweep / "report.html"
+    assert asked.read_text().strip() == page.as_uri()
+    assert page.is_file()
+    assert str(page) in done.stdout
+
+
+def test_without_a_browser_it_names_the_file(tmp_path: Path, sweep: Path):
+    done = dash(tmp_path, sweep, PATH="")
+    assert done.returncode == 0, done.stderr
+    assert "no browser" in done.stdout
+    assert str(sweep / "report.html") in done.stdout
+
+
+def test_refusals_say_what_to_do(ended: Callable[..., tuple[int, str]], tmp_path: Path):
+    code, said = ended("dash", tmp_path / "nowhere")
+    assert (code, "there is no folder" in said) == (2, True)
+    code, said = ended("dash", tmp_path)
+    assert (code, "is no sweep" in said) == (2, True)
+    code, said = ended("dash", tmp_path, "--view", "leet")
+    assert (code, "logger=wandb" in said) == (2, True)
+    code, said = ended("dash", tmp_path, "--view", "screen")
+    assert (code, "invalid choice" in said) == (2, True)
+
+
+def test_no_sweep_to_be_found(tmp_path: Path):
+    done = dash(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("loom dash: there is no sweep in outputs/")

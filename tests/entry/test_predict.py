@@ -1,0 +1,66 @@
+"""`loom predict`: labels of texts, from arguments, a file or the standard input."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Verb = Callable[..., tuple[int, str, str]]
+Trained = Callable[[str], Path]
+TEXTS = ["The film is a joy.", "The play is a bore."]
+
+
+def test_texts_are_labelled(trained: Trained, verb: Verb):
+    code, output, errors = verb("predict", trained("labels"), *TEXTS)
+    assert code == 0, errors
+    for line, text in zip(output.splitlines(), TEXTS, strict=True):
+        found, shown = line.split("\t")
+        label, probability = found.split()
+        assert shown == text
+        assert label in ("good", "bad")
+        assert 0.5 <= float(probability) <= 1
+
+
+def test_every_label_is_shown_when_asked_for(trained: Trained, verb: Verb):
+    _, output, _ = verb("predict", trained("labels"), TEXTS[0], "--all")
+    words = output.split("\t")[0].split()
+    assert set(words[::2]) == {"good", "bad"}
+    assert sum(map(float, words[1::2])) == pytest.approx(1, abs=2e-3)
+
+
+def test_a_file_and_the_standard_input_are_read_by_line(
+    trained: Trained, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n\n".join(TEXTS) + "\n")
+    direct = verb("predict", trained("labels"), *TEXTS)
+    assert verb("predict", trained("labels"), "--file", path) == direct
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
+    assert verb("predict", trained("labels")) == direct
+
+
+def test_other_verbs_name_this_one_and_it_names_them(trained: Trained, verb: Verb):
+    for arguments in (("generate", trained("labels")), ("fill", trained("labels"), "a [MASK]")):
+        code, _, errors = verb(*arguments)
+        assert code == 2
+        assert "objective=classification; use `loom predict`" in errors
+    code, _, errors = verb("predict", trained("gpt"), "text")
+    assert code == 2
+    assert "objective=clm; use `loom generate`" in errors
+
+
+def test_a_missing_file_is_named(trained: Trained, verb: Verb):
+    code, _, errors = verb("predict", trained("labels"), "--file", "nowhere.txt")
+    assert code == 2
+    assert "--file nowhere.txt: there is no such file" in errors
+
+
+def test_evaluate_repeats_the_numbers_of_training(trained: Trained, verb: Verb):
+    from loomlab.run.folder import RunFolder
+
+    code, output, errors = verb("evaluate", trained("labels"))
+    assert code == 0, errors
+    found = dict(line.split() for line in output.splitlines())
+    best = RunFolder(trained("labels")).summary()["best"]
+    assert {k: float(v) for k, v in found.items()} == pytest.approx(best, abs=1e-6)

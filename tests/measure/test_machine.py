@@ -1,0 +1,58 @@
+"""What is measured of a machine stays the same for all its runs."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from loomlab.measure.machine import measured_once, processor
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LOOM_CACHE", str(tmp_path))
+    return tmp_path / "machine"
+
+
+def kept(name: str, value: float, threads: int = 2, version: str = "1") -> float:
+    return measured_once(name, threads, version, lambda: value)
+
+
+def test_the_first_measurement_stays():
+    assert [kept("speed", v) for v in (2.5, 1.0)] == [2.5, 2.5]
+    assert kept("other", 1.0) == 1.0
+
+
+def test_it_is_taken_anew_where_it_may_differ():
+    kept("speed", 2.5)
+    assert kept("speed", 3.0, threads=4) == 3.0
+    assert kept("speed", 2.0, version="2") == 2.0
+    assert kept("speed", 9.0, version="2") == 2.0
+
+
+def test_damage_is_mended(cache: Path):
+    kept("speed", 2.5)
+    (cache / "speed-2.json").write_text("{half")
+    assert kept("speed", 3.0) == 3.0
+
+
+def test_of_many_at_once_one_counts(cache: Path):
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda v: kept("speed", float(v)), range(8)))
+    last = json.loads((cache / "speed-2.json").read_text())["value"]
+    assert kept("speed", -1.0) == last
+    assert last in found
+    assert list(cache.glob(".*")) == []
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("LOOM_CACHE", str(tmp_path / "file"))
+    assert [kept("speed", v) for v in (2.5, 1.0)] == [2.5, 1.0]
+
+
+def test_the_processor_has_a_name():
+    assert processor()

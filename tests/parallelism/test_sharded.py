@@ -1,0 +1,67 @@
+"""Compression of models that are cut up: what one process would have made of them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from loomlab.compose.gate import check
+from loomlab.run.folder import RunFolder
+
+Train = Callable[..., RunFolder]
+Same = Callable[[RunFolder, RunFolder], None]
+GIVEN = [
+    *("model.layers=2", "model.width=16", "model.heads=2", "runtime=plain", "budget.steps=8"),
+    *("trainer.gradient_clip_val=0.1", "trainer.val_every_n_steps=4", "scheduler=constant"),
+    *("callbacks=[checkpoint,guard]",),
+]
+ADAPTERS = [
+    *("model=bert", "objective=mlm", "compression=[lora,quantize_int8]"),
+    *("compression.lora.rank=2", "optimizer.lr=0.01"),
+]
+
+
+@pytest.mark.slow
+def test_adapters_on_parts_of_layers_then_of_weights(train: Train, same: Same):
+    """Half of a run under tp, the rest of it under fsdp2; rounded when it is over."""
+    alone = train(*GIVEN, *ADAPTERS, folder="alone")
+    pair = train(*GIVEN, *ADAPTERS, "parallelism=tp", "budget.steps=4", folder="pair")
+    states = [torch.load(f.checkpoints / "last.ckpt", weights_only=True) for f in (alone, pair)]
+    one, other = ({k: v.shape for k, v in s["state_dict"].items()} for s in states)
+    assert one == other, "saved whole"
+    train(*GIVEN, *ADAPTERS, "parallelism=fsdp2", f"resume={pair.path}", folder="pair")
+    same(alone, pair)
+    assert pair.summary()["compression"] == alone.summary()["compression"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("technique", ["qat", "ternary"])
+def test_rounding_in_training_is_that_of_one_process(train: Train, same: Same, technique: str):
+    given = [*GIVEN, f"compression=[{technique}]"]
+    alone = train(*given, folder="alone")
+    pair = train(*given, "parallelism=fsdp2", folder="pair")
+    same(alone, pair)
+    assert pair.summary()["compression"] == alone.summary()["compression"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["parallelism=tp", "compression=[qat]"], "compression.tensor_parallel to be True"),
+        (["parallelism=tp", "compression=[ternary]"], "compression.tensor_parallel to be True"),
+        (["parallelism=tp", "compression=[dora]"], "compression.method to be lora or pissa"),
+        (["parallelism=fsdp2_tp", "compression=[qat]"], "compression.tensor_parallel to be True"),
+        (["parallelism=fsdp2", "regularization=[ema]"], "regularization.cut_up to be True"),
+        (["parallelism=pipeline", "compression=[lora]"], "compression.staged to be True"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else "-".join(value),
+)
+def test_what_cannot_work_on_parts_is_refused(overrides: list[str], said: str):
+    assert said in check(overrides, False).message()
+
+
+@pytest.mark.parametrize("option", ["fsdp2", "tp", "fsdp2_tp"])
+@pytest.mark.parametrize("technique", ["lora", "pissa", "prune_magnitude", "gptq", "low_rank"])
+def test_what_works_on_parts_is_let_through(option: str, technique: str):
+    given = [f"parallelism={option}", f"compression=[{technique}]"]
+    assert not check(given, False).problems

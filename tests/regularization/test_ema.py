@@ -1,0 +1,152 @@
+"""The averaged weights: by hand, in every place a run answers from, and across a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from loomlab.regularization.ema import EMA, AverageWeights
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import read_metrics
+
+Train = Callable[..., RunFolder]
+MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
+RUN = [
+    *MODEL, "callbacks=[checkpoint]", "optimizer.lr=0.01", "trainer.val_every_n_steps=4",
+    "scheduler=constant",
+]  # fmt: skip
+WITH = ["regularization=[ema]", "regularization.ema.decay=0.8"]
+
+
+def state(folder: RunFolder, name: str = "last.ckpt") -> dict:
+    return torch.load(folder.checkpoints / name, map_location="cpu", weights_only=True)
+
+
+def held_out(folder: RunFolder) -> dict[int, float]:
+    return {r["step"]: r["val/loss"] for r in read_metrics(folder.metrics) if "val/loss" in r}
+
+
+def test_average_by_hand():
+    """The warm-up is 2/11, 3/12, ... until it reaches the decay."""
+    (callback,) = EMA(decay=0.3).callbacks()
+    assert isinstance(callback, AverageWeights)
+    callback.other = {"w": torch.tensor([0.0])}
+    average = 0.0
+    for step, (value, decay) in enumerate([(1.0, 2 / 11), (3.0, 3 / 12), (5.0, 0.3)], start=1):
+        callback.update({"w": torch.tensor([value])}, step)
+        average = decay * average + (1 - decay) * value
+        assert callback.other["w"].item() == pytest.approx(average)
+
+
+def test_before_its_start_the_average_follows():
+    callback = AverageWeights(decay=0.9, warmup=False, start=2)
+    callback.other = {"w": torch.tensor([0.0])}
+    for step, value in enumerate([1.0, 2.0], start=1):
+        callback.update({"w": torch.tensor([value])}, step)
+        assert callback.other["w"].item() == value
+    callback.update({"w": torch.tensor([4.0])}, 3)
+    assert callback.other["w"].item() == pytest.approx(0.9 * 2 + 0.1 * 4)
+
+
+def test_training_is_untouched_and_the_answer_is_the_average(train: Train):
+    plain = train(*RUN, "budget.steps=8", folder="plain")
+    folder = train(*RUN, *WITH, "budget.steps=8")
+    raw, both = state(plain)["state_dict"], state(folder)
+    kept = both["callbacks"]["AverageWeights"]
+    assert kept["averaged"], "the last validation has shown the average"
+    assert all(torch.equal(raw[k], v) for k, v in kept["other"].items())
+    assert not all(torch.equal(raw[k], v) for k, v in both["state_dict"].items())
+    rates = [r["train/loss"] for r in read_metrics(folder.metrics) if "train/loss" in r]
+    assert rates == [r["train/loss"] for r in read_metrics(plain.metrics) if "train/loss" in r]
+    assert held_out(folder) != held_out(plain)
+    assert folder.summary()["best"]["val/loss"] == pytest.approx(min(held_out(folder).values()))
+    saved, best = load_file(folder.model / "model.safetensors"), state(folder, "best.ckpt")
+    assert all(torch.equal(best["state_dict"][f"model.{k}"], v) for k, v in saved.items())
+
+
+def test_average_is_that_of_the_weights_of_every_step(train: Train):
+    """Worked out anew from runs that end after each of the steps."""
+    steps = [
+        state(train(*RUN, f"budget.steps={n}", folder=f"to{n}"))["state_dict"] for n in (1, 2, 3)
+    ]
+    folder = train(*RUN, *WITH, "budget.steps=3", "regularization.ema.start=1")
+    for key, value in state(folder)["state_dict"].items():
+        average = steps[0][key]
+        for weights, decay in zip(steps[1:], (2 / 11, 3 / 12), strict=True):
+            average = decay * average + (1 - decay) * weights[key]
+        torch.testing.assert_close(value, average, rtol=1e-4, atol=1e-6)
+
+
+def test_without_checkpoints_the_average_is_saved(train: Train):
+    folder = train(*RUN, *WITH, "budget.steps=8", "callbacks=[]")
+    assert folder.summary()["best"]["val/loss"] == pytest.approx(held_out(folder)[8], rel=1e-6)
+
+
+@pytest.mark.parametrize("every", ["null", "3"])
+@pytest.mark.parametrize("extra", [[], ["compression=[lora]"], ["optimizer=schedule_free"]])
+def test_resumes_exactly(train: Train, every: str, extra: list[str]):
+    given = [*RUN, *WITH, f"callbacks.checkpoint.every_n_train_steps={every}", *extra]
+    straight = train(*given, "budget.steps=10", folder="straight")
+    folder = train(*given, "budget.steps=6")
+    train(*given, "budget.steps=10", f"resume={folder.path}")
+    one, other = state(straight), state(folder)
+    for key, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][key]), key
+    kept = [s["callbacks"]["AverageWeights"] for s in (one, other)]
+    assert kept[0]["updates"] == kept[1]["updates"] == 10
+    assert kept[0]["other"].keys() == kept[1]["other"].keys()
+    assert all(torch.equal(v, kept[1]["other"][k]) for k, v in kept[0]["other"].items())
+
+
+def test_only_what_is_trained_is_averaged(train: Train):
+    folder = train(*RUN, *WITH, "budget.steps=2", "compression=[lora]")
+    names = state(folder)["callbacks"]["AverageWeights"]["other"]
+    assert names
+    assert all("lora_" in name for name in names)
+
+
+def test_killed_at_any_time_it_resumes_exactly(
+    tiny: Callable[..., list[str]], train: Train, tmp_path: Path
+):
+    """SIGKILL while training, with a state saved in either mode."""
+    given = [
+        *RUN, *WITH, "callbacks.checkpoint.every_n_train_steps=7", "budget.steps=60",
+        "trainer.val_every_n_steps=5", "runtime=plain",
+    ]  # fmt: skip
+    folder = RunFolder(tmp_path / "killed")
+    command = [sys.executable, "-m", "loomlab", "train", *tiny(*given, folder="killed")]
+    for step in (9, 25):
+        resumed = [f"resume={folder.path}"] if step > 9 else []
+        words = [*command, *resumed]
+        process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        end = time.monotonic() + 90
+        while not (folder.metrics.is_file() and reached(folder) >= step):
+            assert process.poll() in (None, 0), "it failed"
+            if process.poll() == 0:
+                break
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        train(*given, f"resume={folder.path}", folder="killed")
+        straight = train(*given, folder="straight")
+    finally:
+        torch.set_num_threads(threads)
+    assert held_out(folder) == held_out(straight)
+    one, other = state(straight)["state_dict"], state(folder)["state_dict"]
+    assert all(torch.equal(v, other[k]) for k, v in one.items())
+
+
+def reached(folder: RunFolder) -> int:
+    rows = read_metrics(folder.metrics)
+    return int(rows[-1]["step"]) if rows else 0

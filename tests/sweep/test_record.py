@@ -1,0 +1,97 @@
+"""A plan in the ledger: what is there stays, what changed is said."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.run.ledger import DONE, PENDING, REFUSED, Ledger
+from loomlab.secrets import MASK
+from loomlab.sweep.plan import Plan
+from loomlab.sweep.record import record, refuse, secrets_of
+
+
+@pytest.fixture
+def recorded(planned: Callable[..., Plan], tmp_path: Path) -> Callable[..., Ledger]:
+    """The ledger after a command line."""
+
+    def run(*overrides: str) -> Ledger:
+        return record(planned(*overrides, f"paths.sweep_dir={tmp_path / 'swept'}"), ["--cd"])
+
+    return run
+
+
+def test_jobs_are_pending_at_first(recorded: Callable[..., Ledger], tmp_path: Path):
+    ledger = recorded("seed=1,2", "launch.n_parallel=2")
+    assert [(j.number, j.differs, j.state) for j in ledger.jobs()] == [
+        (0, {"seed": "1"}, PENDING),
+        (1, {"seed": "2"}, PENDING),
+    ]
+    assert ledger.jobs()[1].overrides == ["seed=2"]
+    assert ledger.jobs()[1].folder.startswith("001_seed-2_")
+    assert ledger.definition()["flags"] == ["--cd"]
+
+
+def test_the_same_again_changes_nothing(recorded: Callable[..., Ledger]):
+    ledger = recorded("seed=1,2")
+    ledger.update(ledger.jobs()[0].key, state=DONE)
+    recorded("seed=1,2", "launch.n_parallel=7", "sweep.retry=2", "logger=none")
+    assert [j.state for j in ledger.jobs()] == [DONE, PENDING]
+
+
+def test_another_sweep_is_refused_until_it_is_to_be_added(recorded: Callable[..., Ledger]):
+    recorded("seed=1,2")
+    with pytest.raises(InputError, match=r"no longer given: seed=1,2; now given: seed=1,3"):
+        recorded("seed=1,3")
+    ledger = recorded("seed=1,3", "sweep.extend=true")
+    assert [(j.number, j.differs["seed"]) for j in ledger.jobs()] == [(0, "1"), (1, "2"), (2, "3")]
+    assert [j.folder[:4] for j in ledger.jobs()] == ["000_", "001_", "002_"]
+
+
+def test_other_code_is_another_sweep(recorded: Callable[..., Ledger], monkeypatch):
+    recorded("seed=1,2")
+    monkeypatch.setattr("loomlab.sweep.plan.code_version", lambda folders: "0.2+abc")
+    with pytest.raises(InputError, match=r"the code \(then 0.1.0\+\w+, now 0.2\+abc\)"):
+        recorded("seed=1,2")
+
+
+def test_a_file_that_changed_is_said(recorded: Callable[..., Ledger], tmp_path: Path):
+    from loomlab.sweep.identity import _digest
+
+    text = tmp_path / "text.txt"
+    text.write_text("one\n")
+    command = ["seed=1,2", "corpus=text", f"corpus.path={text}"]
+    recorded(*command)
+    text.write_text("two\n")
+    _digest.cache_clear()
+    with pytest.raises(InputError, match="files that are read, or config files"):
+        recorded(*command)
+
+
+def test_refused_jobs_are_on_record(planned: Callable[..., Plan], tmp_path: Path):
+    made = planned("model=gpt,bert", "sweep.skip_refused=true", f"paths.sweep_dir={tmp_path}/s")
+    ledger = record(made, [])
+    for _ in range(2):
+        refuse(made, ledger)
+    assert [(j.differs["model"], j.state) for j in ledger.jobs()] == [
+        ("gpt", PENDING),
+        ("bert", REFUSED),
+    ]
+    assert "with model=bert use objective=mlm" in str(ledger.jobs()[1].message)
+
+
+def test_secrets_are_kept_out(planned: Callable[..., Plan], tmp_path: Path):
+    secret = "hf_planted_secret_1234"
+    made = planned(f"+corpus.hf_token={secret}", "seed=1,2", "sweep.skip_refused=true",
+                   f"paths.sweep_dir={tmp_path}/s")  # fmt: skip
+    made.jobs = [
+        dataclasses.replace(
+            planned("seed=1,2").jobs[0], overrides=[f"corpus.hf_token={secret}", "seed=1"]
+        )
+    ]
+    ledger = record(made, [])
+    assert ledger.jobs()[0].overrides == [f"corpus.hf_token={MASK}", "seed=1"]
+    assert secrets_of(made) == {made.jobs[0].key: [f"corpus.hf_token={secret}"]}
+    assert all(secret.encode() not in p.read_bytes() for p in ledger.folder.iterdir())

@@ -1,0 +1,114 @@
+"""A disk that fills up during a run: no half file has a final name, and the run goes on later."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tests.warm import WarmProcess
+
+from loomlab.callbacks.store import CheckpointStore
+from loomlab.run.folder import RunFolder
+from loomlab.run.metrics_file import read_metrics
+
+MODEL = ["model.layers=2", "model.width=128", "model.heads=2"]
+RUN = [*MODEL, "budget.steps=400", "callbacks=[checkpoint]", "runtime=plain"]
+EVERY = ["callbacks.checkpoint.every_n_train_steps=10", "trainer.val_every_n_steps=50"]
+PATIENCE = 120.0
+STEP = 1 << 12
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file system of 64 MB, which the temporary files of other programs are not on."""
+    at = tmp_path_factory.mktemp("disk")
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(at)]
+    if os.getuid() or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("mounting a small file system is not permitted here")
+    yield at
+    subprocess.run(["umount", "-l", str(at)], check=True)
+
+
+@pytest.fixture
+def start(warm: Callable[..., WarmProcess], disk: Path, tmp_path: Path):
+    """Start `loom train` with its output on the small disk."""
+
+    def run(*overrides: str) -> WarmProcess:
+        return warm(["train", *overrides], tmp_path, together=True)
+
+    return run
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Take all space but `leave` bytes."""
+    path = disk / "fill"
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
+    with path.open("wb", buffering=0) as file:
+        os.posix_fallocate(file.fileno(), 0, max(free - leave, STEP))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95, 1.02, 1.9])
+def test_a_disk_that_fills_up(
+    start, tiny: Callable[..., list[str]], disk: Path, tmp_path: Path, share: float
+):
+    """`share` of a checkpoint's size is left when the disk is filled, between two saves."""
+    folder = RunFolder(disk / f"run-{share}")
+    process = start(*tiny(*RUN, *EVERY, f"paths.output_dir={folder.path}"))
+    previous = folder.checkpoints / "previous.ckpt"
+    end = time.monotonic() + PATIENCE
+    while not previous.is_file():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    size = previous.stat().st_size
+    filler = fill(disk, int(size * share))
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert "is full: free some space, then go on with `loom train resume=" in output
+    store = CheckpointStore(folder.checkpoints)
+    for name in ("last.ckpt", "previous.ckpt"):
+        assert store.step_of(name) is not None, f"{name} is whole"
+        assert "state_dict" in torch.load(folder.checkpoints / name, weights_only=True)
+    assert not list(folder.checkpoints.glob(".*"))
+    assert not folder.model.exists()
+    read_metrics(folder.metrics)
+    filler.unlink()
+    again = start("resume=" + str(folder.path))
+    output, _ = again.communicate(timeout=PATIENCE)
+    assert again.returncode == 0, output
+    assert folder.summary()["status"] == "finished"
+    steps = [row["step"] for row in read_metrics(folder.metrics) if "train/loss" in row]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == 400
+    subprocess.run(["rm", "-r", str(folder.path)], check=True)
+
+
+def test_too_little_space_is_refused_before_training(
+    start, tiny: Callable[..., list[str]], disk: Path
+):
+    filler = fill(disk, 2_000_000)
+    process = start(*tiny(*RUN, f"paths.output_dir={disk / 'small'}"))
+    output, _ = process.communicate(timeout=PATIENCE)
+    filler.unlink()
+    assert process.returncode == 2, output
+    assert "MB are free, the checkpoints and the model need at least" in output
+    assert not (disk / "small").exists()
+
+
+def test_no_space_at_all_is_refused_before_any_work(
+    start, tiny: Callable[..., list[str]], disk: Path
+):
+    filler = fill(disk, 0)
+    process = start(*tiny(*RUN, f"paths.output_dir={disk / 'none'}"))
+    output, _ = process.communicate(timeout=PATIENCE)
+    filler.unlink()
+    assert process.returncode == 2, output
+    assert "cannot be written" in output
+    assert "No space left" in output
+    assert not (disk / "none").exists()

@@ -1,0 +1,34 @@
+"""The hub: folders first, offline by environment, one clear sentence when it is out of reach."""
+
+import time
+
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text import hub
+
+
+def test_offline_by_environment_asks_no_network(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.offline()
+    with pytest.raises(InputError, match="not in the local cache"):
+        hub.require_checkpoint("loomlab-nobody/nothing")
+
+
+def test_a_hub_that_does_not_answer_costs_a_second(monkeypatch):
+    # An address reserved for documentation (RFC 5737): nothing ever answers there.
+    monkeypatch.setenv("HF_ENDPOINT", "https://192.0.2.1")
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    start = time.monotonic()
+    assert not hub.hub_answers()
+    assert time.monotonic() - start < 3
+
+
+def test_a_folder_needs_what_is_loaded_from_it(tmp_path):
+    with pytest.raises(InputError, match=r"model\.name: the folder .* has no config\.json"):
+        hub.require_checkpoint(str(tmp_path))
+    with pytest.raises(InputError, match=r"tokenizer\.name: the folder .* has no tokenizer\.json"):
+        hub.require_tokenizer(str(tmp_path))
+    (tmp_path / "vocab.txt").write_text("a\n")
+    assert hub.require_tokenizer(str(tmp_path))

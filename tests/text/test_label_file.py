@@ -1,0 +1,83 @@
+"""Label files: exact content beside the tokens, and damage that is noticed."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text.class_labels import RowLabels
+from loomlab.text.label_file import (
+    LabelFile,
+    cached_label_files,
+    label_file_problem,
+    write_label_file,
+)
+
+ROWS = [("b",), ("a", "c"), (), ("c",)]
+HOT = [[0, 1, 0], [1, 0, 1], [0, 0, 0], [0, 0, 1]]
+
+
+def labels(*rows: tuple[str, ...]) -> list[RowLabels]:
+    return [RowLabels(row, f"x.csv, line {n}") for n, row in enumerate(rows, start=2)]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> LabelFile:
+    write_label_file(tmp_path, labels(*ROWS), ["a", "b", "c"])
+    return LabelFile(tmp_path)
+
+
+def test_labels_come_back(written: LabelFile):
+    assert len(written) == 4
+    assert written.multi_hot([0, 1, 2, 3]).tolist() == HOT
+    assert written.multi_hot([3, 1]).tolist() == [HOT[3], HOT[1]]
+    assert written.multi_hot([0]).dtype == np.float32
+    assert written.manifest.counts == [1, 1, 2]
+    assert written.manifest.not_single == "x.csv, line 3: 2 labels"
+    again = pickle.loads(pickle.dumps(written))
+    assert again.multi_hot([1]).tolist() == [HOT[1]]
+
+
+def test_rows_of_one_label_each_are_known_as_such(tmp_path: Path):
+    assert write_label_file(tmp_path, labels(("a",), ("b",)), ["a", "b"]).not_single == ""
+
+
+@pytest.mark.parametrize("name", ["labels.bin", "label_ends.bin", "labels.json"])
+def test_damage_is_noticed(written: LabelFile, name: str):
+    assert label_file_problem(written.folder) is None
+    path = written.folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    assert label_file_problem(written.folder)
+
+
+def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
+    texts = {"train": ["one", " ", "two"], "validation": ["three"]}
+    rows = {"train": labels(("a",), ("b",), ("b",)), "validation": labels(("a",))}
+    asked: list[str] = []
+
+    def read(split: str) -> list[RowLabels]:
+        asked.append(split)
+        return rows[split]
+
+    def files() -> tuple[LabelFile, LabelFile]:
+        return cached_label_files(tmp_path, "print", lambda s: iter(texts[s]), read, ())
+
+    train, validation = files()
+    assert train.multi_hot([0, 1]).tolist() == [[1, 0], [0, 1]]
+    assert len(validation) == 1
+    before = len(asked)
+    files()
+    assert len(asked) == before, "found in the cache"
+    (train.folder / "labels.bin").write_bytes(b"")
+    assert files()[0].multi_hot([1]).tolist() == [[0, 1]]
+    assert len(asked) > before
+
+
+def test_what_cannot_be_learned_leaves_no_file(tmp_path: Path):
+    with pytest.raises(InputError, match="all 1 training rows"):
+        cached_label_files(
+            tmp_path, "print", lambda s: iter(["x"]), lambda s: iter(labels(("a",))), ()
+        )
+    assert not [path for path in (tmp_path / "labels").iterdir() if path.is_dir()]

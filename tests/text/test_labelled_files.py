@@ -1,0 +1,107 @@
+"""Labelled files: each kind gives the same rows, and a fault is said with its place."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from loomlab.errors import InputError
+from loomlab.text.labelled_files import LabelledFiles
+
+ROWS = [
+    {"text": 'He said "no", twice.', "label": "bad"},
+    {"text": "Two\nlines", "label": "good"},
+    {"text": "three", "label": "bad"},
+    {"text": "four", "label": "good"},
+]
+CSV = 'text,label\n"He said ""no"", twice.",bad\n"Two\nlines",good\nthree,bad\nfour,good\n'
+
+
+def write(folder: Path, kind: str) -> Path:
+    path = folder / f"rows{kind}"
+    content = {
+        ".csv": CSV,
+        ".tsv": CSV.replace(",good", "\tgood").replace(",bad", "\tbad").replace("t,l", "t\tl"),
+        ".jsonl": "".join(json.dumps(row) + "\n" for row in ROWS),
+    }
+    if kind == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif kind.endswith(".gz"):
+        path.write_bytes(gzip.compress(content[kind.removesuffix(".gz")].encode()))
+    else:
+        path.write_text(content[kind], encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind", [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet"]
+)
+def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, kind: str):
+    source = LabelledFiles(str(write(tmp_path, kind)), validation_every=3)
+    assert list(source.texts("train")) == [ROWS[n]["text"] for n in (0, 1, 3)]
+    assert list(source.texts("validation")) == ["three"]
+    assert [row.labels for row in source.labels("train")] == [("bad",), ("good",), ("good",)]
+    assert [row.labels for row in source.labels("validation")] == [("bad",)]
+    assert all(row.place.startswith(f"{tmp_path}/rows") for row in source.labels("train"))
+
+
+def test_files_of_their_own_are_held_out(tmp_path: Path):
+    write(tmp_path, ".csv")
+    test = tmp_path / "test.csv"
+    test.write_text("text,label\nheld out,good\n")
+    source = LabelledFiles(str(tmp_path), validation_path=str(test))
+    assert list(source.texts("train")) == [row["text"] for row in ROWS], "not what is held out"
+    assert list(source.texts("validation")) == ["held out"]
+    with pytest.raises(InputError, match=r"corpus\.validation_path=.* holds out every file"):
+        list(LabelledFiles(str(tmp_path), validation_path=str(tmp_path)).texts("train"))
+
+
+def test_several_labels(tmp_path: Path):
+    lists, cells = tmp_path / "a.jsonl", tmp_path / "b.csv"
+    lists.write_text('{"text": "x", "label": ["a", 2]}\n{"text": "y", "label": []}\n')
+    cells.write_text("text,label\nx,a| 2 |a\ny,\n")
+    for path, separator in ((lists, None), (cells, "|")):
+        source = LabelledFiles(str(path), separator=separator, validation_every=9)
+        assert [row.labels for row in source.labels("train")] == [("a", "2"), ()]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "text,label\nx,\n", r"a\.csv, line 2: no label at \"label\": give the row one"),
+        ("a.jsonl", '{"text": "x", "label": null}', r"a\.jsonl, line 1: no label at"),
+        ("a.jsonl", '{"text": "x", "label": 0.5}', r"line 1: the label at \"label\" is 0\.5"),
+        (
+            "a.jsonl",
+            '{"text": "x", "stars": 1}',
+            r"no \"label\": set corpus\.text_key and .*stars",
+        ),
+        ("a.csv", "text,stars\nx,1\n", r"there is no \"label\": .* \(there are: text, stars\)"),
+        ("a.csv", "text,label\nx,y,z\n", r"line 2: more or fewer cells than the 2 columns"),
+        ("a.csv", 'text,label\n"x" y,z\n', r"after line 1: no sound row .*: fix it"),
+    ],
+    ids=str,
+)
+def test_a_fault_is_said_with_its_place(tmp_path: Path, name: str, content: str, words: str):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        list(LabelledFiles(str(tmp_path / name), validation_every=9).labels("train"))
+
+
+def test_a_missing_column_of_parquet_is_named(tmp_path: Path):
+    path = write(tmp_path, ".parquet")
+    with pytest.raises(InputError, match=r'there is no "body": .* \(there are: text, label\)'):
+        list(LabelledFiles(str(path), text_key="body").texts("train"))
+
+
+def test_the_fingerprint_follows_files_and_settings(tmp_path: Path):
+    path = str(write(tmp_path, ".csv"))
+    same, other = LabelledFiles(path), LabelledFiles(path, label_key="stars")
+    assert same.fingerprint() == LabelledFiles(path).fingerprint()
+    assert len({s.fingerprint() for s in (same, other, LabelledFiles(path, separator="|"))}) == 3
+    write(tmp_path, ".csv").write_text(CSV + "five,good\n")
+    assert same.fingerprint() != other.fingerprint()
+    assert LabelledFiles(path).fingerprint() == same.fingerprint()

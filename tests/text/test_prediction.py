@@ -1,0 +1,64 @@
+"""Labels of texts: the same alone and in a batch, in order, one or several."""
+
+import pytest
+import torch
+
+from loomlab.model.gpt import GPTConfig
+from loomlab.text.label_set import LabelSet
+from loomlab.text.prediction import predict_labels
+from loomlab.tokenizer.byte import Byte
+
+NAMES = LabelSet(("a", "b", "c"), (1, 1, 1), 3, 16)
+TEXTS = [f"{'text ' * (n % 5)}{n}" for n in range(70)]
+
+
+def build(problem_type: str):
+    torch.manual_seed(0)
+    tokenizer = Byte().train()
+    config = GPTConfig(
+        layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=16,
+        initializer_range=0.5, **NAMES.head_settings(),
+    )  # fmt: skip
+    config.problem_type = problem_type
+    return config.build("sequence_classification"), tokenizer
+
+
+def test_one_label_a_text():
+    model, tokenizer = build("single_label_classification")
+    found = list(predict_labels(model, tokenizer, iter(TEXTS), 16))
+    assert [predicted.text for predicted in found] == TEXTS
+    for predicted in found:
+        assert sum(predicted.probabilities.values()) == pytest.approx(1, abs=1e-5)
+        assert predicted.labels == tuple(predicted.probabilities)[:1]
+        assert (
+            max(predicted.probabilities.values()) == predicted.probabilities[predicted.labels[0]]
+        )
+    assert len({predicted.labels for predicted in found}) > 1
+    (alone,) = predict_labels(model, tokenizer, [TEXTS[3]], 16)
+    assert alone.probabilities == pytest.approx(found[3].probabilities, abs=1e-5)
+
+
+def test_it_is_what_the_model_says():
+    model, tokenizer = build("single_label_classification")
+    (predicted,) = predict_labels(model, tokenizer, ["some text"], 16)
+    ids = torch.tensor([[*b"some text", tokenizer.eos_token_id]])
+    expected = model.eval()(ids).logits[0].softmax(-1).tolist()
+    assert [predicted.probabilities[name] for name in "abc"] == pytest.approx(expected)
+
+
+def test_several_labels_a_text():
+    model, tokenizer = build("multi_label_classification")
+    found = list(predict_labels(model, tokenizer, TEXTS, 16))
+    for predicted in found:
+        likely = {name for name, p in predicted.probabilities.items() if p >= 0.5}
+        assert set(predicted.labels) == likely
+    assert {len(predicted.labels) for predicted in found} != {1}
+
+
+def test_a_long_text_is_cut_and_training_mode_kept():
+    model, tokenizer = build("single_label_classification")
+    model.train()
+    one, other = predict_labels(model, tokenizer, ["x" * 15, "x" * 400], 16)
+    assert one.probabilities == pytest.approx(other.probabilities)
+    assert model.training
+    assert list(predict_labels(model, tokenizer, [], 16)) == []
