@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --constraint constraints.txt
 # Encoders and libraries would otherwise fight over the few cores of a laptop.
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help quickstart test test-all lint bench bench-parallel bench-export clean setup
+.PHONY: help quickstart test test-all soak lint bench bench-parallel bench-export clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -16,10 +18,13 @@ quickstart: $(READY) ## the main job on real text: a sweep, a ranking, samples (
 	$(BIN)/loom study quickstart
 
 test: $(READY) ## all fast tests, on CPU
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow and not soak"
 
-test-all: $(READY) ## all tests, also those that take minutes
-	$(BIN)/python -m pytest -n 2
+test-all: $(READY) ## all tests but the soaks, as .ci/run does
+	$(PYTEST) -m "not soak" -rs
+
+soak: $(READY) ## long loops and whole tables of pairs: about an hour
+	$(PYTEST) -m soak
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -40,8 +45,8 @@ setup: $(READY) ## only create .venv and install
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) torch || $(PIP) torch
+	$(PIP) --editable '.[dev]' || $(PIP) --editable '.[dev]'
 	@touch $@
 
 clean: ## remove .venv and tool caches (outputs and the corpus cache stay)

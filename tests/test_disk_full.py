@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
 from loomlab.callbacks.store import CheckpointStore
@@ -17,7 +18,6 @@ from loomlab.run.metrics_file import read_metrics
 MODEL = ["model.layers=2", "model.width=128", "model.heads=2"]
 RUN = [*MODEL, "budget.steps=400", "callbacks=[checkpoint]", "runtime=plain"]
 EVERY = ["callbacks.checkpoint.every_n_train_steps=10", "trainer.val_every_n_steps=50"]
-PATIENCE = 120.0
 STEP = 1 << 12
 
 
@@ -67,7 +67,7 @@ def test_a_disk_that_fills_up(
         time.sleep(0.005)
     size = previous.stat().st_size
     filler = fill(disk, int(size * share))
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     assert process.returncode == 1, output
     assert "Traceback" not in output
     assert "is full: free some space, then go on with `loom train resume=" in output
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up(
     read_metrics(folder.metrics)
     filler.unlink()
     again = start("resume=" + str(folder.path))
-    output, _ = again.communicate(timeout=PATIENCE)
+    output, _ = again.communicate()
     assert again.returncode == 0, output
     assert folder.summary()["status"] == "finished"
     steps = [row["step"] for row in read_metrics(folder.metrics) if "train/loss" in row]
@@ -94,7 +94,7 @@ def test_too_little_space_is_refused_before_training(
 ):
     filler = fill(disk, 2_000_000)
     process = start(*tiny(*RUN, f"paths.output_dir={disk / 'small'}"))
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     filler.unlink()
     assert process.returncode == 2, output
     assert "MB are free, the checkpoints and the model need at least" in output
@@ -106,7 +106,7 @@ def test_no_space_at_all_is_refused_before_any_work(
 ):
     filler = fill(disk, 0)
     process = start(*tiny(*RUN, f"paths.output_dir={disk / 'none'}"))
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     filler.unlink()
     assert process.returncode == 2, output
     assert "cannot be written" in output

@@ -78,43 +78,53 @@ def at_top(module: str) -> set[str]:
     return imported(OWN[module], only_top=True)
 
 
-@pytest.mark.parametrize("path", WITH_TARGET, ids=label)
-def test_option_has_its_module_and_its_test(path: Path):
-    axis, option = path.parent.name, path.stem
-    module, _, name = yaml.safe_load(path.read_text())["_target_"].rpartition(".")
-    assert module == f"loomlab.{axis}.{option}"
-    classes = {n.name for n in tree(OWN[module]).body if isinstance(n, ast.ClassDef)}
-    assert name in classes
-    assert (TESTS / axis / f"test_{option}.py").is_file()
+def test_every_option_has_its_module_and_its_test():
+    wrong = []
+    for path in WITH_TARGET:
+        axis, option = path.parent.name, path.stem
+        module, _, name = yaml.safe_load(path.read_text())["_target_"].rpartition(".")
+        if module != f"loomlab.{axis}.{option}" or name not in classes(module):
+            wrong.append(f"{label(path)} is not made by a class of {axis}/{option}.py")
+        if not (TESTS / axis / f"test_{option}.py").is_file():
+            wrong.append(f"{label(path)} has no test of its name")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("axis", AXIS_FOLDERS)
-def test_module_of_an_axis_is_an_option_or_used_by_the_package(axis: str):
+def classes(module: str) -> set[str]:
+    return {n.name for n in tree(OWN[module]).body if isinstance(n, ast.ClassDef)}
+
+
+def test_every_module_of_an_axis_is_an_option_or_used_by_the_package():
     """Sharp rule: a module is the target of a YAML, or another module imports or names it."""
     targets = {yaml.safe_load(p.read_text())["_target_"].rpartition(".")[0] for p in WITH_TARGET}
     used = {name for p in MODULES for name in imported(p, only_top=False)}
     texts = "\n".join(p.read_text() for p in MODULES)
     used |= {dotted(p) for p in MODULES if f'"{dotted(p)}.' in texts}  # a `problem_check`
-    modules = [dotted(p) for p in (SOURCE / axis).glob("*.py") if p.name != "__init__.py"]
+    folders = [SOURCE / axis for axis in AXIS_FOLDERS]
+    modules = [dotted(p) for f in folders for p in f.glob("*.py") if p.name != "__init__.py"]
     assert [m for m in modules if m not in targets | used] == []
 
 
-@pytest.mark.parametrize("path", PRESETS, ids=label)
-def test_preset_is_named_by_a_test(path: Path):
-    option = path.stem
-    if path.parent.name in ("experiment", "paths"):
-        assert path.read_text().lstrip().startswith("#")
-        return
+def test_every_preset_builds_on_an_option_and_is_named_by_a_test():
     tests = "\n".join(p.read_text() for p in TESTS.rglob("test_*.py"))
-    axis = path.parent.name
-    assert re.search(rf"""["']{option}["']|{axis}[/=]\[?{option}\b""", tests)
-    if axis not in ("debug", "logger", "callbacks"):
-        assert option_target((CONF,), axis, option), "a preset builds on an option"
+    wrong = []
+    for path in PRESETS:
+        axis, option = path.parent.name, path.stem
+        if axis in ("experiment", "paths"):
+            if not path.read_text().lstrip().startswith("#"):
+                wrong.append(f"{label(path)} does not say what it is for")
+            continue
+        if not re.search(rf"""["']{option}["']|{axis}[/=]\[?{option}\b""", tests):
+            wrong.append(f"{label(path)} is named by no test")
+        bare = axis in ("debug", "logger", "callbacks")
+        if not (bare or option_target((CONF,), axis, option)):
+            wrong.append(f"{label(path)} builds on no option")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("axis", [p.name for p in CONF.iterdir() if p.is_dir()])
-def test_every_config_group_is_an_axis(axis: str):
-    assert axis in [*(a.name for a in AXES), *OF_OTHER_VERBS]
+def test_every_config_group_is_an_axis():
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+    assert groups - {a.name for a in AXES} - set(OF_OTHER_VERBS) == set()
 
 
 def test_test_folders_mirror_the_package():
@@ -130,11 +140,13 @@ def test_test_folders_mirror_the_package():
         assert module.is_file(), f"{label(path)} tests no module of that name"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_imports_point_down(path: Path):
-    here = floor(dotted(path))
-    up = {m for m in imported(path, only_top=False) if m in OWN and floor(m) > here}
-    assert up <= upward_constants(path), f"{label(path)} imports from above: {up}"
+def test_imports_point_down():
+    wrong = []
+    for path in MODULES:
+        here = floor(dotted(path))
+        up = {m for m in imported(path, only_top=False) if m in OWN and floor(m) > here}
+        wrong += [f"{label(path)}: {m}" for m in up - upward_constants(path)]
+    assert wrong == []
 
 
 def upward_constants(path: Path) -> set[str]:
@@ -166,20 +178,20 @@ def test_no_circles():
     assert done == set(OWN)
 
 
-@pytest.mark.parametrize(
-    "module", [m for m in OWN if m.split(".")[1:2] in (["entry"], ["compose"])]
-)
-def test_entry_and_compose_import_nothing_heavy(module: str):
+def test_entry_and_compose_import_nothing_heavy():
     """Neither at the top nor through what they import at the top."""
-    seen, stack = set(), [(module,)]
+    stack = [(m,) for m in OWN if m.split(".")[1:2] in (["entry"], ["compose"])]
+    assert stack
+    seen, wrong = {m for (m,) in stack}, []
     while stack:
         trail = stack.pop()
         for name in at_top(trail[-1]):
-            assert name.split(".")[0] not in HEAVY, " -> ".join([*trail, name])
+            if name.split(".")[0] in HEAVY:
+                wrong.append(" -> ".join([*trail, name]))
             if name in OWN and name not in seen:
                 seen.add(name)
                 stack.append((*trail, name))
-    assert module in OWN
+    assert wrong == []
 
 
 @pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)], ids=str)
@@ -204,13 +216,17 @@ FILES = [
 ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=label)
-def test_file_is_ascii_and_short(path: Path):
-    text = path.read_text(encoding="utf-8")
-    assert text.isascii()
-    limit = 130 if path.parent == SOURCE / "entry" else 300
-    lines = text.count("\n")
-    assert lines <= limit, f"{label(path)} has {lines} lines"
+def test_files_are_ascii_and_short():
+    wrong = []
+    for path in FILES:
+        text, limit = path.read_text(encoding="utf-8"), 300
+        if path.parent == SOURCE / "entry":
+            limit = 130
+        if not text.isascii():
+            wrong.append(f"{label(path)} is not ASCII")
+        if (lines := text.count("\n")) > limit:
+            wrong.append(f"{label(path)} has {lines} lines")
+    assert wrong == []
 
 
 def test_head_of_train_yaml_names_every_axis():

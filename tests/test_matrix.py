@@ -17,7 +17,6 @@ import torch
 from loomlab.compose.axes import AXES, axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.compatibility import Pick, pair_refusal
-from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.gate import check
 from loomlab.compose.matrix import refused_pairs
 from loomlab.compose.search import all_conf_dirs
@@ -181,8 +180,7 @@ def train(overrides: list[str]) -> None:
 
     checked = check(overrides)
     assert not checked.problems, checked.message()
-    with composing():
-        config = record_choice(compose_job(overrides))
+    config = record_choice(checked.configs[0])
     folder = RunFolder(config.paths.output_dir)
     folder.create(config, overrides)
     execute(config, folder)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.parallelism.local_sgd"]
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(IMPORTED)
@@ -92,7 +94,7 @@ class WarmProcess:
         """How it ended: minus a signal's number if that ended it."""
         return self._process.exitcode
 
-    def stands_still(self, within: float = 120.0) -> None:
+    def stands_still(self, within: float = PATIENCE) -> None:
         """Wait until it has come to `stop_at`."""
         end = time.monotonic() + within
         while not self._reached.exists():
@@ -110,14 +112,21 @@ class WarmProcess:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end."""
-        self._process.join(timeout)
+        self._process.join(timeout or PATIENCE)
         if self.returncode is None:
-            raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
+            if timeout:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            os.kill(self.pid, signal.SIGABRT)
+            self._process.join(60)
+            raise AssertionError(f"{self.args} hangs: {self._said()}")
         return self.returncode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
         """Wait for its end; what it has written."""
         self.wait(timeout)
+        return self._said()
+
+    def _said(self) -> tuple[str, str]:
         texts = [p.read_text(errors="replace") if p.exists() else "" for p in self._paths]
         return texts[0], "" if self._together else texts[1]
 

@@ -41,7 +41,7 @@ class Terminal:
     def text(self) -> str:
         """Close the terminal; all that was written."""
         self.file.close()
-        self.reader.join(timeout=10)
+        self.reader.join()  # both ends are closed: it ends
         os.close(self.master)
         return b"".join(self.chunks).decode()
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from loomlab.compose.axes import AXES
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.search import package_conf
@@ -12,11 +10,9 @@ CATALOG = Catalog([package_conf()])
 EVERY = [(axis, option) for axis, found in CATALOG.options.items() for option in found]
 
 
-@pytest.mark.parametrize(("axis", "option"), EVERY, ids=lambda word: word)
-def test_every_option_is_described_in_a_line(axis: str, option: str):
-    line = CATALOG.describe(axis, option)
-    assert 10 < len(line) < 120
-    assert "\n" not in line
+def test_every_option_is_described_in_a_line():
+    lines = {f"{axis}/{option}": CATALOG.describe(axis, option) for axis, option in EVERY}
+    assert {k: v for k, v in lines.items() if not 10 < len(v) < 120 or "\n" in v} == {}
 
 
 def test_first_sentence_is_not_cut_at_an_abbreviation():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.run.ledger import DONE, Job, Ledger
 
@@ -42,7 +43,7 @@ def test_opens_the_report_of_the_newest_sweep(tmp_path: Path, sweep: Path):
     done = dash(tmp_path, BROWSER=str(stand_in(tmp_path)))
     assert done.returncode == 0, done.stderr
     asked = tmp_path / "asked"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not asked.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     page = sweep / "report.html"

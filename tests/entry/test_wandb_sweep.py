@@ -95,7 +95,7 @@ def test_real_agent_trains_what_the_file_says(
 
     def call(*command: str) -> str:
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True,
-                              text=True, timeout=200)  # fmt: skip
+                              text=True)  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 

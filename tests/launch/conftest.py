@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests.patience import PATIENCE
 
 from loomlab.launch.base import Ended, Launch, Task
 
@@ -51,7 +52,7 @@ def task(key: str, code: str, folder: Path, **environment: str) -> Task:
     return Task(key, [sys.executable, "-c", code], folder / key / "log", environment)
 
 
-def ended(launch: Launch, count: int, seconds: float = 120) -> dict[str, Ended]:
+def ended(launch: Launch, count: int, seconds: float = PATIENCE) -> dict[str, Ended]:
     """Wait until so many tasks have ended."""
     found: dict[str, Ended] = {}
     end = time.monotonic() + seconds
@@ -62,7 +63,7 @@ def ended(launch: Launch, count: int, seconds: float = 120) -> dict[str, Ended]:
     return found
 
 
-def until(condition: Callable[[], object], seconds: float = 120) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -122,7 +123,7 @@ def require_packages(shared: Path) -> None:
             for arguments in (["update"], ["install", "--no-install-recommends", *PACKAGES]):
                 subprocess.run(
                     ["apt-get", "-qq", "-y", *arguments], env=environment, check=False,
-                    capture_output=True, timeout=300,
+                    capture_output=True, timeout=PATIENCE,
                 )  # fmt: skip
     if missing():
         pytest.skip(f"no Slurm here: {', '.join(PACKAGES)} (missing: {', '.join(missing())})")
@@ -152,7 +153,7 @@ def start(folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
             until((folder / "munge.socket").exists, 20)
         with (folder / f"{command[0]}.out").open("wb") as out:
             processes.append(subprocess.Popen(command, stdout=out, stderr=out))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while "idle" not in output("sinfo", "--noheader", "--format=%T"):
         if time.monotonic() > deadline or any(p.poll() is not None for p in processes):
             said = "\n".join(p.read_text()[-800:] for p in folder.glob("*.out"))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.errors import InputError
 from loomlab.launch.base import Launch
@@ -204,7 +205,7 @@ def test_a_sweep_that_goes_through_everything(
     until(lambda: said().count("is still with the engine") == 3)
     for gate in gates.glob("[0-9]"):
         gate.unlink()
-    assert parent.wait(timeout=150) == 0, said()
+    assert parent.wait() == 0, said()
     jobs = {seed: job(seed) for seed in (1, 2, 3, 4)}
     assert {seed: j.state for seed, j in jobs.items()} == dict.fromkeys(jobs, DONE)
     assert {seed: j.attempts for seed, j in jobs.items()} == {1: 1, 2: 2, 3: 2, 4: 1}
@@ -228,7 +229,7 @@ def test_tasks_of_srun_are_one_run(slurm: Path, tiny: Callable[..., list[str]], 
         ["srun", "-n", "2", sys.executable, "-m", "loomlab", "train", *given, "parallelism=ddp",
          "runtime=plain"],
         cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        timeout=180,
+        timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     (folder,) = find_runs(tmp_path / "outputs")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
 from loomlab.run.folder import RunFolder
@@ -21,7 +22,6 @@ DROPOUT = ["model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0
 STEPS, MIDDLE = 400, 100  # a test may act in the middle, where a run waits for it
 LONG = [*DROPOUT, f"budget.steps={STEPS}", "callbacks=[checkpoint]", "runtime=plain"]
 VARIES = {"seconds", "train/tokens_per_second", "system/peak_memory_bytes"}
-PATIENCE = 120.0
 pytestmark = pytest.mark.slow  # each starts processes of its own
 
 
@@ -56,7 +56,7 @@ def equal(start: Callable[..., WarmProcess], tmp_path: Path, undisturbed: Path):
     """Assert that a run ended well and as one without W&B does; returns what it printed."""
 
     def check(process: WarmProcess) -> str:
-        output, _ = process.communicate(timeout=PATIENCE)
+        output, _ = process.communicate()
         assert process.returncode == 0, output
         assert "Traceback" not in output
         reference = undisturbed / "run"
@@ -245,7 +245,7 @@ def test_the_server_goes_away(start: Callable, equal: Callable, wandb_server: An
     awaited(lambda: wandb_server.runs)
     wandb_server.stop()
     process.go_on()
-    output, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate()
     assert process.returncode == 0, output
     assert "no tables, pictures or artifacts are sent" in output
     assert "the upload is not complete" in output
@@ -272,7 +272,7 @@ def test_the_server_falls_silent(start: Callable, wandb_server: Any, tmp_path: P
         silent.bind(("127.0.0.1", wandb_server.port))
         silent.listen(128)
         process.go_on()
-        output, _ = process.communicate(timeout=PATIENCE)
+        output, _ = process.communicate()
     wandb_server.start()
     assert process.returncode == 0, output
     assert output.count("no tables, pictures or artifacts are sent") == 1, output

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed
+from tests.patience import PATIENCE
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.parallelism.communication import HalfGradients, LowRankGradients
@@ -48,7 +49,7 @@ def workers(run_dir: Path) -> list[int]:
     return found
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened"
@@ -107,7 +108,7 @@ def test_devices_are_processes():
 def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_path: Path):
     given = [o for o in tiny(*SMALL, *PAIR) if "output_dir" not in o]
     process = start("-m", *given, f"paths.sweep_dir={tmp_path / 'swept'}", "seed=1,2")
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
     runs = find_runs(tmp_path / "swept")
     assert [run.summary()["status"] for run in runs] == ["finished"] * 2
@@ -142,7 +143,7 @@ def test_a_killed_worker_ends_the_run_by_name(
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder)
     os.kill(worker, signal.SIGKILL)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate()
     assert process.returncode == 1, errors
     said = f"rank 1 (process {worker}) was killed by SIGKILL"
     assert said in errors
@@ -171,7 +172,7 @@ def test_a_hung_worker_ends_the_run_by_name(
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder, "parallelism.timeout=10")
     os.kill(worker, signal.SIGSTOP)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 1, errors
     assert f"rank 1 (process {worker} on" in errors
     assert "is stopped; it was waited for as long as parallelism.timeout=10" in errors
@@ -185,7 +186,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder)
     os.kill(worker, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 143, errors
     assert folder.summary()["status"] == "interrupted"
     newest = CheckpointStore(folder.checkpoints).newest()
@@ -237,7 +238,7 @@ def test_seconds_end_all_processes_at_the_same_step(
     folder = RunFolder(tmp_path / "run")
     timed = ["budget.steps=null", "budget.seconds=3", "trainer.val_every_n_steps=100000"]
     process = start(*tiny(*SMALL, *PAIR, *timed))
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert folder.summary()["status"] == "finished"
     assert 3 <= folder.summary()["training_seconds"] < 30

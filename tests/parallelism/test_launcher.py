@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.errors import InputError
 from loomlab.parallelism.launcher import WorkerLauncher
@@ -59,7 +60,7 @@ def agents(tmp_path: Path) -> Iterator[Agents]:
         process.communicate()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 90) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened"
@@ -79,7 +80,7 @@ def test_two_nodes_are_one_run_and_survive_a_kill(
     second = read(folder.path, 1)
     assert second is not None
     os.kill(second.pid, signal.SIGKILL)
-    said = [process.communicate(timeout=150)[0] for process in both]
+    said = [process.communicate()[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(said)
     assert len(found()) == 1
     assert folder.summary()["status"] == "finished"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.measure.machine import process_state
 from loomlab.parallelism import roll_call
@@ -29,7 +30,7 @@ def other(roll: RollCall, tmp_path: Path) -> Iterator[tuple[Entry, "subprocess.P
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

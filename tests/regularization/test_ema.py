@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.patience import PATIENCE
 
 from loomlab.regularization.ema import EMA, AverageWeights
 from loomlab.run.folder import RunFolder
@@ -126,7 +127,7 @@ def test_killed_at_any_time_it_resumes_exactly(
         resumed = [f"resume={folder.path}"] if step > 9 else []
         words = [*command, *resumed]
         process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        end = time.monotonic() + 90
+        end = time.monotonic() + PATIENCE
         while not (folder.metrics.is_file() and reached(folder) >= step):
             assert process.poll() in (None, 0), "it failed"
             if process.poll() == 0:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.errors import InputError
 from loomlab.report.leet_view import gather, show_leet, wandb_folders
@@ -61,7 +62,7 @@ def test_the_runs_of_a_sweep_are_on_the_screen(tmp_path: Path):
         verb = ["-m", "loomlab", "dash", str(tmp_path), "--view", "leet"]
         os.execv(sys.executable, [sys.executable, *verb])
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
-    seen, deadline, left = "", time.monotonic() + 60, False
+    seen, deadline, left = "", time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
         if select.select([screen], [], [], 0.3)[0]:
             try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.errors import InputError
 from loomlab.report import trackio_view
@@ -76,7 +77,7 @@ def test_feeds_and_serves_the_runs(make_sweep: Callable[..., Path], tmp_path: Pa
 
 
 def _fetch(url: str, server: "subprocess.Popen[str]") -> bytes:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             return bytes(urllib.request.urlopen(url, timeout=10).read())

@@ -141,7 +141,7 @@ def published(
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments], env={**environment, **more},
-            cwd=tmp_path, capture_output=True, text=True, timeout=200,
+            cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
 
     given = [o for o in tiny() if not o.startswith(("logger=", "paths.output_dir="))]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
 from loomlab.run.folder import RunFolder
@@ -22,7 +23,6 @@ SMALL = [
     "trainer.limit_val_batches=2", "trainer.log_every_n_steps=1",
     "model.layers=1", "model.width=16", "model.heads=2",
 ]  # fmt: skip
-PATIENCE = 90.0  # seconds until a process that says nothing has failed
 
 
 @pytest.fixture(scope="session")

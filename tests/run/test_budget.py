@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from tests.clock import Clock
 
 from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
 from loomlab.run.budget import schedule_context, total_steps
@@ -94,26 +95,26 @@ def test_flops(finish: Finish):
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_seconds(finish: Finish, accumulate: int):
-    """Wall-clock ends the run; the schedule has come down by then, at no step too early."""
+def test_seconds(finish: Finish, accumulate: int, monkeypatch: pytest.MonkeyPatch):
+    """A step takes an eighth of a second: twelve are paid for, and the line ends with them."""
+    monkeypatch.setattr("loomlab.run.budget.time", Clock(0.125))
     folder = finish(
         *LINEAR, "budget.steps=null", "budget.seconds=1.5", "trainer.val_every_n_steps=100000",
         f"trainer.accumulate_grad_batches={accumulate}",
     )  # fmt: skip
-    summary = folder.summary()
-    assert 1.5 <= summary["training_seconds"] < 10
-    assert summary["steps"] > 3
-    rows = [row for row in read_metrics(folder.metrics) if "train/lr" in row]
-    assert rows[-1]["step"] == summary["steps"]
+    assert folder.summary()["steps"] == 12
+    line = [0.01 * (1 - done / 12) for done in range(1, 13)]
+    assert rates(folder)[1:] == pytest.approx(line[1:], abs=1e-9), "the first is not measured yet"
     assert "val/loss" in read_metrics(folder.metrics)[-1], "validated once more at the end"
-    assert rows[-1]["train/lr"] < 0.2 * 0.01
-    early = [row["train/lr"] for row in rows[2:] if row["seconds"] < 0.3]
-    assert min(early) > 0.2 * 0.01
 
 
-def test_seconds_spent_before_a_resume_count(finish: Finish, tmp_path: Path):
-    timed = ["budget.steps=null", "budget.seconds=1", "callbacks=[checkpoint]"]
-    folder = finish(*timed, folder=tmp_path)
+def test_seconds_spent_before_a_resume_count(
+    finish: Finish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With half as much left again, half as many steps are taken again, or a step less."""
+    monkeypatch.setattr("loomlab.run.budget.time", Clock(0.125))
+    timed = ["budget.steps=null", "callbacks=[checkpoint]"]
+    folder = finish(*timed, "budget.seconds=1", folder=tmp_path)
     steps = folder.summary()["steps"]
-    finish(*timed, f"resume={tmp_path}", folder=tmp_path)
-    assert steps <= folder.summary()["steps"] <= steps + 1
+    finish(*timed, "budget.seconds=1.5", f"resume={tmp_path}", folder=tmp_path)
+    assert steps < folder.summary()["steps"] <= steps * 1.5

@@ -86,7 +86,7 @@ def test_ctrl_c(
     wait(process, lambda: folder.metrics.is_file() and len(read_metrics(folder.metrics)) > 2)
     assert folder.summary()["status"] == "running"
     os.kill(process.pid, signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "Traceback" not in output + errors
     assert f"go on with `loom train resume={folder.path}`" in output

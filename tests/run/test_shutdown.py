@@ -74,13 +74,13 @@ def test_killed_and_resumed_equals_undisturbed(
     process = started(*small(folder.path, *LONG, *KINDS[kind]), forks=forks)
     wait(process, lambda: last.is_file() and len(read_metrics(folder.metrics)) > 6)
     os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert process.wait() == -signal.SIGKILL
     assert folder.summary()["status"] == "running"
     newest = CheckpointStore(folder.checkpoints).newest()  # last.ckpt may be on its way
     assert newest is not None
     assert 0 < torch.load(newest.path, weights_only=True)["global_step"] < STEPS
     resumed = started(f"resume={folder.path}", forks=forks)
-    _, errors = resumed.communicate(timeout=120)
+    _, errors = resumed.communicate()
     assert resumed.returncode == 0, errors
 
     undisturbed = finish(*LONG, *KINDS[kind])
@@ -97,7 +97,7 @@ def test_killed_and_resumed_equals_undisturbed(
     assert not list(folder.path.rglob("*partial*"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_fifty_kills_on_the_way_leave_no_trace(
     started: Callable[..., Any],
     small: Callable[..., list[str]],

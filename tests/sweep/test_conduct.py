@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.patience import PATIENCE
 
 from loomlab.launch.base import Task
 from loomlab.launch.local import Local
@@ -148,7 +149,7 @@ def interrupted(condition: Callable[[], bool], number: int, times: int = 1):
     """Signals this process once a condition holds."""
 
     def act() -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not condition() and time.monotonic() < end:
             time.sleep(0.05)
         for _ in range(times):

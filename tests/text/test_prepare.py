@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 
 from loomlab.errors import InputError
 from loomlab.text.cache import build_once
@@ -25,14 +26,15 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 from loomlab.text.prepare import cached_token_files
 from loomlab.tokenizer.base import tokenizer_hash
 from loomlab.tokenizer.byte import Byte
-cache, alice, pause = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+cache, alice = Path(sys.argv[1]), sys.argv[2]
 text = open(alice).read()
 def documents(split):
     for number in range(60 if split == "train" else 3):
-        time.sleep(pause)
+        while number == 30 and not (cache / "go_on").exists():
+            time.sleep(0.01)
         yield f"{number} {text}"
 tokenizer = Byte().train()
-(cache / f"ready{sys.argv[4]}").touch()
+(cache / f"ready{sys.argv[3]}").touch()
 while not (cache / "go").exists():
     time.sleep(0.01)
 files = cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
@@ -40,44 +42,54 @@ print(len(files[0]), files[0].manifest.tokens_sha256)
 """
 
 
-def start(cache, pause, number=0):
-    command = [sys.executable, "-c", WORKER, str(cache), str(ALICE), str(pause), str(number)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(cache, number=0):
+    """A process that prepares tokens, and stands still half-way until there is a file go_on."""
+    command = [sys.executable, "-c", WORKER, str(cache), str(ALICE), str(number)]
+    with open(cache / f"log{number}", "w") as log:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
 
 
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
+def said(cache):
+    return "".join(path.read_text() for path in sorted(cache.glob("log*")))
+
+
+def wait_for(condition, processes):
+    end = time.monotonic() + PATIENCE
     while not condition():
+        assert all(process.poll() is None for process in processes)
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
 
 
 def test_kill_during_tokenization_leaves_nothing_half_and_is_repaired(tmp_path):
     (tmp_path / "go").touch()
-    killed = start(tmp_path, pause=0.05)
-    wait_for(lambda: any(f.stat().st_size for f in tmp_path.glob("tokens/*.tmp/train/tokens.bin")))
+    killed = start(tmp_path)
+    written = "tokens/*.tmp/train/tokens.bin"
+    wait_for(lambda: any(f.stat().st_size for f in tmp_path.glob(written)), [killed])
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     assert list(tmp_path.glob("tokens/*.tmp"))
     assert not list(tmp_path.glob("tokens/*/manifest.json"))
-    second = start(tmp_path, pause=0)
-    out, err = second.communicate(timeout=60)
-    assert second.returncode == 0, err
+    (tmp_path / "go_on").touch()
+    second = start(tmp_path)
+    out, _ = second.communicate()
+    assert second.returncode == 0, said(tmp_path)
     assert int(out.split()[0]) == sum(len(f"{n} ") + len(ALICE.read_text()) + 1 for n in range(60))
     assert not list(tmp_path.glob("tokens/*.tmp"))
 
 
 def test_two_processes_do_the_work_once(tmp_path):
-    both = [start(tmp_path, pause=0.01, number=n) for n in range(2)]
-    wait_for(lambda: len(list(tmp_path.glob("ready*"))) == 2)
+    both = [start(tmp_path, number=n) for n in range(2)]
+    wait_for(lambda: len(list(tmp_path.glob("ready*"))) == 2, both)
     (tmp_path / "go").touch()
-    results = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [0, 0], results
-    assert results[0][0] == results[1][0]
-    logs = results[0][1] + results[1][1]
-    assert logs.count("tokenized train") == 1
-    assert logs.count("waiting for another process") == 1
+    wait_for(lambda: "waiting for another process" in said(tmp_path), both)
+    (tmp_path / "go_on").touch()
+    results = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said(tmp_path)
+    assert results[0] == results[1]
+    assert said(tmp_path).count("tokenized train") == 1
+    assert said(tmp_path).count("waiting for another process") == 1
 
 
 def prepare(cache, documents=lambda split: iter([f"{split} text"])):

@@ -6,6 +6,8 @@ from loomlab.activation_checkpointing.base import Recomputed
 
 
 class Block(Recomputed):
-    """Keep the input of each block and run it again in the backward pass (Chen et al. 2016,
-    arXiv 1604.06174): a third more arithmetic, and memory that hardly grows with depth.
+    """Keep the input of each block and run it again in the backward pass.
+
+    A third more arithmetic, and memory that hardly grows with depth (Chen et al. 2016, arXiv
+    1604.06174).
     """

@@ -45,9 +45,10 @@ def contexts() -> Any:
 
 
 class Selective(Recomputed):
-    """Keep what the projections of attention give, and compute attention scores and the inner
-    values of the MLP again: the most memory for the least arithmetic (Korthikanti et al. 2022,
-    arXiv 2205.05198, recompute the scores for the same reason).
+    """Compute attention scores and inner values of the MLP again: most memory, least arithmetic.
+
+    What the projections of attention give is kept (Korthikanti et al. 2022, arXiv 2205.05198,
+    recompute the scores for the same reason).
     """
 
     settings = {"context_fn": contexts}

@@ -13,9 +13,16 @@ from hydra.plugins.config_source import ConfigResult
 class RememberingRepository(ConfigRepository):
     """Hydra reads and parses every file anew for each composition; this one remembers."""
 
+    def __init__(
+        self, config_search_path: ConfigSearchPath, read: dict[str, ConfigResult | None]
+    ) -> None:
+        """`read` is what was read from these places before."""
+        super().__init__(config_search_path)
+        self.read = read
+
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         """Look at other places from now on."""
-        self.read: dict[str, ConfigResult | None] = {}
+        self.read = {}
         super().initialize_sources(config_search_path)
 
     def load_config(self, config_path: str) -> ConfigResult | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,40 @@ from loomlab.compose.source import MISSING, ClassSource, SourceError, read_targe
 _TARGET = re.compile(r"^_target_:\s*(\S+)\s*$", re.MULTILINE)
 
 
-def register_schemas(arguments: list[str] | None = None) -> None:
-    """Store a schema for the root config and for every option that asks for one."""
-    store = ConfigStore.instance()
+def register_schemas(arguments: list[str] | None = None) -> int:
+    """Store a schema for the root config and for every option that asks for one.
+
+    What is stored already stays; the number counts how often anything was stored.
+    """
     folders = all_conf_dirs(arguments)
-    store.store(name="experiment_schema", node=_root_schema(folders))
+    _keep(None, "experiment_schema", tuple(_open_groups(folders)), _root_schema)
     for group, option, target in _options_with_target(folders):
         try:
             source = read_target(target)
         except SourceError:
             continue  # the preflight names it when the option is chosen
-        store.store(group=f"schema/{group}", name=option, node=option_schema(source))
+        _keep(f"schema/{group}", option, source, option_schema)
+    return len(_stored.changes)
+
+
+class _Stored:
+    """What ConfigStore holds of ours, and where each comes from."""
+
+    def __init__(self) -> None:
+        self.origins: dict[tuple[str | None, str], Any] = {}
+        self.changes: list[tuple[str | None, str]] = []
+
+
+_stored = _Stored()
+
+
+def _keep(group: str | None, name: str, origin: Any, schema: Callable[[Any], type]) -> None:
+    """Store a schema unless the one of the same origin is there."""
+    key = (group, name)
+    if _stored.origins.get(key) != origin:
+        ConfigStore.instance().store(group=group, name=name, node=schema(origin))
+        _stored.origins[key] = origin
+        _stored.changes.append(key)
 
 
 def option_schema(source: ClassSource) -> type:
@@ -61,15 +84,18 @@ def _options_with_target(folders: list[Path]) -> Iterator[tuple[str, str, str]]:
                 yield path.parent.name, path.stem, match.group(1)
 
 
-def _root_schema(folders: list[Path]) -> type:
-    """The root: typed values shared by all options, and one open field per group."""
+def _open_groups(folders: list[Path]) -> Iterator[str]:
+    """Groups that the root does not name itself."""
     groups = dict.fromkeys(
         [a.name for a in AXES] + [g.split("/")[0] for g in all_options(folders)]
     )
-    taken = {f.name for f in dataclasses.fields(Experiment)}
-    open_fields: list[tuple[str, Any, Any]] = [
-        (name, Any, dataclasses.field(default_factory=dict))
-        for name in groups
-        if name not in taken and name not in ("hydra", "experiment", "debug")
+    taken = {f.name for f in dataclasses.fields(Experiment)} | {"hydra", "experiment", "debug"}
+    yield from (name for name in groups if name not in taken)
+
+
+def _root_schema(groups: tuple[str, ...]) -> type:
+    """The root: typed values shared by all options, and one open field per group."""
+    fields: list[tuple[str, Any, Any]] = [
+        (name, Any, dataclasses.field(default_factory=dict)) for name in groups
     ]
-    return dataclasses.make_dataclass("Experiment", open_fields, bases=(Experiment,))
+    return dataclasses.make_dataclass("Experiment", fields, bases=(Experiment,))

@@ -1,0 +1,43 @@
+"""How long tests wait for a process: minutes, and where it hangs is shown then."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+PATIENCE = 300.0  # seconds; a busy machine is slow, and what hangs hangs for ever
+os.environ["PYTHONFAULTHANDLER"] = "1"  # upon SIGABRT, Python prints the stacks of all threads
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Whoever waits for a subprocess without a limit of its own gets this one."""
+    communicate, wait = subprocess.Popen.communicate, subprocess.Popen.wait
+
+    def hangs(process: Any) -> None:
+        process.send_signal(signal.SIGABRT)
+        said = communicate(process, None, 60)
+        raise AssertionError(f"{process.args} hangs after {PATIENCE:g} s: {said}")
+
+    def patient_communicate(self: Any, input: Any = None, timeout: float | None = None) -> Any:
+        try:
+            return communicate(self, input, timeout or PATIENCE)
+        except subprocess.TimeoutExpired:
+            if timeout:
+                raise
+            return hangs(self)
+
+    def patient_wait(self: Any, timeout: float | None = None) -> Any:
+        try:
+            return wait(self, timeout or PATIENCE)
+        except subprocess.TimeoutExpired:
+            if timeout:
+                raise
+            return hangs(self)
+
+    replaced = {"communicate": patient_communicate, "wait": patient_wait}
+    with mock.patch.multiple(subprocess.Popen, **replaced):
+        yield
