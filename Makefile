@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retrie
 # Encoders and libraries would otherwise fight over the few cores of a laptop.
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help quickstart test test-all soak lint bench bench-parallel bench-export clean setup
+.PHONY: help quickstart test test-all soak test-gpu lint bench bench-parallel bench-export clean setup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -21,10 +21,13 @@ test: $(READY) ## all fast tests, on CPU
 	$(PYTEST) -m "not slow and not soak"
 
 test-all: $(READY) ## all tests but the soaks, as .ci/run does
-	$(PYTEST) -m "not soak" -rs
+	$(PYTEST) -m "not soak" -rs --durations=80 --durations-min=2
 
 soak: $(READY) ## long loops and whole tables of pairs: about an hour
 	$(PYTEST) -m soak
+
+test-gpu: $(READY) ## the same code on a GPU: a few minutes
+	$(BIN)/python -m pytest -m gpu -rs tests/test_gpu.py
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .

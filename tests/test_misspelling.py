@@ -79,6 +79,11 @@ def round_of(name: str, option: str) -> tuple[tuple[str, str], ...]:
     return tuple((n, options[turn % len(options)]) for n, options in PER_AXIS.items())
 
 
+def misspelled(name: str, option: str) -> dict[str, str]:
+    """Misspelled setting -> the right one."""
+    return {doubled(key): key for key in CATALOG.source(name, option).settings()}
+
+
 def forced(name: str, option: str) -> dict[str, str]:
     """Misspelled setting -> the right one, as neither is a setting of this option."""
     known = CATALOG.source(name, option).settings()
@@ -87,10 +92,10 @@ def forced(name: str, option: str) -> dict[str, str]:
 
 @pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
 def test_misspelled_settings_are_refused(name: str, option: str):
-    source, path = CATALOG.source(name, option), prefix(name, option)
-    wrong = {doubled(key): key for key in source.settings()}
-    said = complaints(selected(name, option), *(f"{path}.{key}=1" for key in wrong))
-    for key, right in wrong.items():
+    picks, path = round_of(name, option), prefix(name, option)
+    given = [f"{prefix(*pick)}.{key}=1" for pick in picks for key in misspelled(*pick)]
+    said = complaints(*(selected(*pick) for pick in picks), *given)
+    for key, right in misspelled(name, option).items():
         text = said[f"{path}.{key}"]
         assert f"no setting '{key}'" in text
         assert f"did you mean {right}?" in text
@@ -119,6 +124,12 @@ def impossible(kind: Any) -> str | None:
     return "word" if typing.get_origin(kind) in (list, dict) else None
 
 
+def first_wrong(name: str, option: str) -> list[str]:
+    """The override that gives the first typed setting of an option a word it cannot be."""
+    typed = ((k, impossible(m.type)) for k, m in bounded(name, option).items())
+    return [f"{prefix(name, option)}.{key}={bad}" for key, bad in typed if bad][:1]
+
+
 @pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
 def test_wrong_types_are_refused(name: str, option: str):
     """Every setting by the schema Hydra gets; the first also by the gate, which asks Hydra."""
@@ -128,8 +139,10 @@ def test_wrong_types_are_refused(name: str, option: str):
     for key, bad in wrong.items():
         with pytest.raises(OmegaConfBaseException):
             OmegaConf.update(schema, key, bad)
+    picks = round_of(name, option)
+    given = [o for pick in picks for o in first_wrong(*pick)]
+    said = complaints(*(selected(*pick) for pick in picks), *given)
     for key in list(wrong)[:1]:
-        said = complaints(selected(name, option), f"{path}.{key}={wrong[key]}")
         assert f"{path}.{key}: " in said[f"{path}.{key}"]
 
 

@@ -10,7 +10,7 @@ from loomlab.plan.paper import cluster, paper_of
 from loomlab.plan.step import rehearse
 
 DEEP = ["model.layers=6", "model.width=32", "model.heads=4", "sequence_length=64",
-        "global_batch_size=8", "tokenizer=byte", "logger=none"]  # fmt: skip
+        "global_batch_size=8", "tokenizer=byte", "logger=none", "precision=fp32"]  # fmt: skip
 
 
 @pytest.fixture

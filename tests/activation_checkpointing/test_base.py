@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.errors import InputError
 from loomlab.run.folder import RunFolder
@@ -57,9 +58,8 @@ def test_the_run_is_the_same(train: Callable[..., RunFolder], kind: str, option:
         torch.testing.assert_close(others[key], value, rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("option", ["block", "selective"])
-@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize("where", fast_slow_soak(ELSEWHERE, slow=["fsdp2"]))
 def test_the_run_is_the_same_when_spread_or_compiled(
     train: Callable[..., RunFolder], same: Callable[[RunFolder, RunFolder], None], where: str,
     option: str,

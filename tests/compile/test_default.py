@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 from torch import nn
 
 from loomlab.compile.default import Default
@@ -52,8 +53,7 @@ def names(folder: RunFolder) -> set[str]:
     return set(load_file(folder.model / "model.safetensors"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, slow=["gpt"]))
 def test_losses_and_names_are_those_without(
     train: Callable[..., RunFolder], kind: str, compiler: dict[str, int]
 ):
@@ -83,7 +83,7 @@ def test_resume_and_an_odd_last_batch(train: Callable[..., RunFolder], compiler:
     assert compiler["unique_graphs"] <= 4 * once, "three runs, no more than four times as many"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_dropout_and_a_longer_run(train: Callable[..., RunFolder], compiler: dict[str, int]):
     folder = train(*SMALL, COMPILED, "model.dropout=0.5", "budget.steps=8", "optimizer.lr=0.01")
     with_dropout = [r["train/loss"] for r in read_metrics(folder.metrics) if "train/loss" in r]
@@ -140,7 +140,7 @@ def test_settings_are_checked(tiny: Callable[..., list[str]], setting: str, wron
     assert f"compile.{setting}" in message
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_any_size_from_the_start(train: Callable[..., RunFolder], compiler: dict[str, int]):
     given = [*SMALL, *RUN, "global_batch_size=6", "trainer.limit_val_batches=null"]
     off = train(*given, folder="off")

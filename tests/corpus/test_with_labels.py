@@ -116,6 +116,7 @@ SMALL = [
     "corpus=labelled", f"corpus.path={REVIEWS}", "objective=classification", "tokenizer=byte",
     "sequence_length=40", "global_batch_size=8", "budget.epochs=16", "logger=none",
     "callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=20", "runtime=plain",
+    "precision=fp32",
     "trainer.val_every_n_epochs=4", "trainer.log_every_n_steps=5",
     "model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0.1",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
 COMMON = [
     "corpus=text", f"corpus.path={ALICE}", "tokenizer=byte", "sequence_length=32",
     "global_batch_size=4", "budget.steps=4", "trainer.val_every_n_steps=2", "logger=none",
+    "precision=fp32",
     "callbacks=[checkpoint]", "optimizer.lr=0.01",
 ]  # fmt: skip
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]

@@ -1,10 +1,13 @@
 """`loom validate`: the answer is the exit code, and nothing is written."""
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from loomlab.run.folder import RunFolder
 
 Loom = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -40,6 +43,37 @@ def test_refused(loom: Loom, work: Path, arguments: list[str], words: list[str])
     assert all(word in done.stderr for word in words)
     assert "Traceback" not in done.stderr
     assert list(work.iterdir()) == []
+
+
+def test_what_train_would_not_resume_is_not_valid(
+    loom: Loom, train: Callable[..., RunFolder], tmp_path: Path
+):
+    run = train("model.layers=1", "model.width=16", "model.heads=2", "callbacks=[checkpoint]").path
+    assert loom("validate", f"resume={run}").stdout == "valid\n"
+    for change, words in {
+        "seed=5": "a resumed run keeps its outcome axes, but seed",
+        "optimizer.lrr=1": "did you mean lr?",
+    }.items():
+        done = loom("validate", f"resume={run}", change)
+        assert done.returncode == 2
+        assert words in done.stderr
+    done = loom("validate", f"resume={tmp_path}")
+    assert "no run folder is there" in done.stderr
+    (tmp_path / "bare").mkdir()
+    for name in ("config.yaml", "overrides.txt"):
+        shutil.copy(run / name, tmp_path / "bare" / name)
+    done = loom("validate", f"resume={tmp_path / 'bare'}")
+    assert done.returncode == 2
+    assert "no valid checkpoint is in" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_not_valid(loom: Loom, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    for arguments, key in (([], "paths.output_dir"), (["-m", "seed=1,2"], "paths.sweep_dir")):
+        done = loom("validate", *arguments, f"{key}={tmp_path / 'file' / 'below'}")
+        assert done.returncode == 2
+        assert f"{key}=" in done.stderr
+        assert "cannot be written" in done.stderr
 
 
 def test_conf_folder_in_the_current_directory(loom: Loom, work: Path):

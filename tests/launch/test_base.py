@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.marks import fast_slow_soak
 
 from loomlab.launch.base import Launch, Task, available_cores
 from loomlab.launch.joblib import Joblib
@@ -26,8 +27,8 @@ ENDS = {
     "raises": ("raise KeyError", 1),
     "killed": ("import os; os.kill(os.getpid(), 9)", -9),
 }
-SLOW = ("submitit_local", "ray", "slurm")  # seconds for each job, or to start the engine
-ALL = [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in ("joblib", *SLOW)]
+ENGINES = ("joblib", "submitit_local", "ray", "slurm")  # all but joblib take seconds to start
+ALL = fast_slow_soak(ENGINES, fast=["joblib"], slow=["slurm"])
 MADE: dict[str, Callable[[], Launch]] = {
     "local": lambda: Local(n_parallel=4),
     "joblib": lambda: Joblib(n_parallel=4),
@@ -152,8 +153,7 @@ def command(tmp_path: Path, tiny: Callable[..., list[str]]) -> Iterator[list[str
     return [sys.executable, "-m", "loomlab", "train", "-m", *given, paths, "paths.sweep_dir=swept"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", fast_slow_soak(MADE, slow=["local", "slurm"]))
 def test_the_same_ledger_on_each(
     request: pytest.FixtureRequest, name: str, command: list[str], tmp_path: Path
 ):

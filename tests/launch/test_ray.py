@@ -12,7 +12,7 @@ from loomlab.errors import InputError
 from loomlab.launch.base import Launch
 from loomlab.launch.ray import Ray
 
-pytestmark = pytest.mark.slow  # Ray takes seconds to start
+pytestmark = pytest.mark.soak  # Ray takes many seconds to start
 
 
 def test_a_lost_worker_is_told(

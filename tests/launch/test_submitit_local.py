@@ -12,7 +12,7 @@ from loomlab.launch.base import Launch
 from loomlab.launch.checks import submitit_problems
 from loomlab.launch.submitit_local import SubmititLocal
 
-slow = pytest.mark.slow  # each job starts two processes that import submitit
+slow = pytest.mark.soak  # each job starts two processes that import submitit
 # The first time it saves when it is told to; the second time it finds that and is done.
 SAVES = """
 import os, pathlib, signal, sys, time

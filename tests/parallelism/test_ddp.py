@@ -1,5 +1,6 @@
 """Two processes train what one would, leave nothing behind, and do not outlive each other."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,7 +93,7 @@ def assert_nothing_left(run_dir: Path) -> None:
     """The group, its variables and its processes are gone."""
     assert not torch.distributed.is_initialized()
     assert not [name for name in DISTRIBUTED_VARIABLES if name in os.environ]
-    wait_until(lambda: not workers(run_dir), seconds=30)
+    wait_until(lambda: not workers(run_dir))
 
 
 def test_devices_are_processes():
@@ -116,7 +117,7 @@ def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_p
     losses = [run.summary()["final"]["val/loss"] for run in runs]
     assert losses[0] != losses[1]
     for run in runs:
-        wait_until(lambda path=run.path: not workers(path), seconds=30)
+        wait_until(lambda path=run.path: not workers(path))
 
 
 def started(start: Start, tiny: Callable[..., list[str]], folder: RunFolder, *more: str) -> tuple:
@@ -133,7 +134,7 @@ def assert_failed_whole(folder: RunFolder) -> None:
     assert CheckpointStore(folder.checkpoints).newest() is not None
     assert not folder.model.exists()
     assert not list(folder.path.rglob("*.ckpt.partial"))
-    wait_until(lambda: not workers(folder.path), seconds=30)
+    wait_until(lambda: not workers(folder.path))
 
 
 @pytest.mark.slow
@@ -160,7 +161,7 @@ def test_a_killed_first_process_is_spoken_for(
     folder = RunFolder(tmp_path / "run")
     process, _ = started(start, tiny, folder)
     process.kill()
-    wait_until(lambda: folder.summary()["status"] == "failed", seconds=30)
+    wait_until(lambda: folder.summary()["status"] == "failed")
     assert f"rank 0 (process {process.pid}) is gone" in folder.summary()["error"]
     assert_failed_whole(folder)
 
@@ -193,7 +194,28 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
     assert newest is not None
     assert newest.step == read_metrics(folder.metrics)[-1]["step"]
     assert not (folder.path / FOLDER).exists()
-    wait_until(lambda: not workers(folder.path), seconds=30)
+    wait_until(lambda: not workers(folder.path))
+
+
+@pytest.mark.slow
+def test_signals_in_different_steps_stop_all_at_the_same_one(
+    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
+):
+    """As Ctrl-C reaches all processes of a terminal, each in a step of its own."""
+    folder = RunFolder(tmp_path / "run")
+    process, worker = started(start, tiny, folder)
+    os.kill(process.pid, signal.SIGINT)
+    before = len(read_metrics(folder.metrics))
+    wait_until(lambda: process.poll() is not None or len(read_metrics(folder.metrics)) > before)
+    with contextlib.suppress(ProcessLookupError):  # it has stopped already
+        os.kill(worker, signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert folder.summary()["status"] == "interrupted"
+    newest = CheckpointStore(folder.checkpoints).newest()
+    assert newest is not None
+    assert newest.step == read_metrics(folder.metrics)[-1]["step"]
+    wait_until(lambda: not workers(folder.path))
 
 
 @pytest.mark.slow
@@ -242,4 +264,4 @@ def test_seconds_end_all_processes_at_the_same_step(
     assert process.returncode == 0, errors
     assert folder.summary()["status"] == "finished"
     assert 3 <= folder.summary()["training_seconds"] < 30
-    wait_until(lambda: not workers(folder.path), seconds=30)
+    wait_until(lambda: not workers(folder.path))

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from loomlab.parallelism.meeting import GROUP, Board, given_store
+from loomlab.parallelism.meeting import (
+    DISTRIBUTED_VARIABLES,
+    GROUP,
+    Board,
+    OwnEnvironment,
+    given_store,
+)
 from loomlab.parallelism.place import Place
 
 
@@ -31,6 +37,16 @@ def asked(place: Place) -> tuple[threading.Thread, list[Path | int]]:
     thread = threading.Thread(target=lambda: found.append(Board(replace(place, rank=1)).wait()))
     thread.start()
     return thread, found
+
+
+def test_the_port_is_open_before_anyone_is_told(monkeypatch: pytest.MonkeyPatch):
+    for name in DISTRIBUTED_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    first = OwnEnvironment()
+    first.store().set("said", "here")
+    monkeypatch.setenv("MASTER_PORT", str(first.main_port))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert OwnEnvironment().store().get("said") == b"here"
 
 
 def test_the_folder_is_told(place: Place, tmp_path: Path):

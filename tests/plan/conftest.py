@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 SMALL = ["model.layers=2", "model.width=32", "model.heads=4", "sequence_length=16",
-         "global_batch_size=8", "tokenizer=byte", "logger=none"]  # fmt: skip
+         "global_batch_size=8", "tokenizer=byte", "logger=none", "precision=fp32"]  # fmt: skip
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_killed_at_any_time_it_resumes_exactly(
     """SIGKILL while training, with a state saved in either mode."""
     given = [
         *RUN, *WITH, "callbacks.checkpoint.every_n_train_steps=7", "budget.steps=60",
-        "trainer.val_every_n_steps=5", "runtime=plain",
+        "trainer.val_every_n_steps=5", "runtime=plain", "precision=fp32",
     ]  # fmt: skip
     folder = RunFolder(tmp_path / "killed")
     command = [sys.executable, "-m", "loomlab", "train", *tiny(*given, folder="killed")]

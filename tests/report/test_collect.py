@@ -20,6 +20,7 @@ ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
 TINY = [
     "corpus=text", f"corpus.path={ALICE}", "tokenizer=byte", "sequence_length=16",
     "global_batch_size=4", "budget.steps=2", "logger=none", "callbacks=[]",
+    "precision=fp32",
     "trainer.limit_val_batches=2", "trainer.log_every_n_steps=1",
 ]  # fmt: skip
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]

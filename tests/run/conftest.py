@@ -19,7 +19,7 @@ from loomlab.run.folder import RunFolder
 ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
 SMALL = [
     "corpus=text", f"corpus.path={ALICE}", "tokenizer=byte", "sequence_length=16",
-    "global_batch_size=4", "logger=none", "callbacks=[]", "runtime=plain",
+    "global_batch_size=4", "logger=none", "callbacks=[]", "runtime=plain", "precision=fp32",
     "trainer.limit_val_batches=2", "trainer.log_every_n_steps=1",
     "model.layers=1", "model.width=16", "model.heads=2",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.run.folder import RunFolder
@@ -58,7 +59,7 @@ def state(folder: RunFolder) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", [k if k == "clm" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+    "kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm", "accumulated", "workers"])
 )
 def test_killed_and_resumed_equals_undisturbed(
     kind: str,

@@ -57,7 +57,7 @@ def summaries(ledger: Ledger) -> list[dict]:
     return [RunFolder(ledger.folder / job.folder).summary() for job in ledger.jobs()]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_pareto_search_that_is_given_more_trials(swept: Callable[..., str], tmp_path: Path):
     wanted = ["sweep=optuna", "optimizer=adamw,sgd", "sweep.search=[optimizer]",
               "model.width=16,32", f"sweep.objectives=[{LOSS},parameters]"]  # fmt: skip
@@ -80,7 +80,7 @@ def test_pareto_search_that_is_given_more_trials(swept: Callable[..., str], tmp_
     assert set(ledger.definition()["best"]) == {0, 1, 2, 3} - beaten
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_bad_trials_are_ended_across_processes(swept: Callable[..., str], tmp_path: Path):
     # seed 2 of the random sampler draws two good rates, then two at which nothing is learned
     said = swept("sweep=optuna", "sweep.sampler=random", "sweep.seed=2", "sweep.n_trials=4",
@@ -127,7 +127,7 @@ def test_numbers_that_are_none_end_nothing(swept: Callable[..., str], tmp_path: 
         assert not math.isfinite(summary["best"][LOSS])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_an_interrupted_trial_goes_on_as_the_same_one(
     command: Callable[..., list[str]], swept: Callable[..., str], tmp_path: Path
 ):

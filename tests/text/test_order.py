@@ -63,6 +63,20 @@ def test_starts_at_any_sample(consumed):
     assert joined(take(stream(50, 4, consumed), 10)) == flat[consumed : consumed + 40]
 
 
+def test_a_thinned_validation_is_spread_over_the_text_and_always_the_same():
+    batches = SequentialBatches(100, 5)
+    batches.thin(4)
+    assert [batch[0][0] for batch in batches] == [0, 25, 50, 75]
+    for count in (None, 20, 21):
+        all_of_them = SequentialBatches(100, 5)
+        all_of_them.thin(count)
+        assert len(all_of_them) == 20
+    ranks = [SequentialBatches(33, 2, rank, 2) for rank in range(2)]
+    for rank in ranks:
+        rank.thin(3)
+    assert [len(rank) for rank in ranks] == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("samples", "world_size"),
     [(1, 1), *itertools.product([2, 9, 16, 17, 33], [1, 2])],

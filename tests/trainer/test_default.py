@@ -44,7 +44,10 @@ def test_clipping_is_on_by_default():
 
 @pytest.mark.parametrize(
     ("total", "given", "accumulate", "interval"),
-    [(10, None, 1, 2), (3, None, 1, 1), (10, 3, 1, 3), (10, 3, 4, 12), (1000, None, 2, 400)],
+    [
+        *[(10, None, 1, 10), (3, None, 1, 3), (30, None, 1, 15), (10, 3, 1, 3), (10, 3, 4, 12)],
+        *[(1000, None, 1, 200), (1000, None, 2, 400)],
+    ],
 )
 def test_validation_interval_counts_optimizer_steps(
     total: int, given: int | None, accumulate: int, interval: int
@@ -52,6 +55,45 @@ def test_validation_interval_counts_optimizer_steps(
     made = trainer(total, val_every_n_steps=given, accumulate_grad_batches=accumulate)
     assert made.val_check_interval == interval
     assert made.max_steps == total
+
+
+def test_so_many_batches_each_say_how_often_they_are_worth_it():
+    assert trainer(10, limit_val_batches=2).val_check_interval == 2
+    assert trainer(3, limit_val_batches=2).val_check_interval == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "settings", "batches"),
+    [
+        (20, {}, 12),
+        (1000, {}, 120),
+        (1000, {"accumulate_grad_batches": 4}, 480),
+        (1000, {"val_share": 0.1}, 60),
+        (1000, {"val_every_n_steps": 10}, 6),
+        (1000, {"val_every_n_steps": 1}, 1),
+        (5, {"val_every_n_steps": 100}, 3),
+        (None, {}, 120),
+    ],
+    ids=str,
+)
+def test_validations_take_a_fifth_of_training(total: int | None, settings: dict, batches: int):
+    """A step on a batch costs what scoring three does: 0.6 batches for each step."""
+    assert trainer(total, **settings).validation_batches == batches
+
+
+def test_all_is_read_at_the_end_and_a_part_before(train: Train, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO", "loomlab")
+    given = [*SMALL, "budget.steps=20", "optimizer.lr=0.01", "trainer.limit_val_batches=null"]
+    part = train(*given, "callbacks=[checkpoint]", folder="part")
+    whole = train(*given, "callbacks=[checkpoint]", "trainer.val_share=100", folder="whole")
+    (row,) = (r for r in read_metrics(part.metrics) if "val/loss" in r)
+    assert row["step"] == 20
+    held_out = part.summary()["corpus"]["validation_tokens"]
+    assert f"of {held_out:,} held-out tokens (trainer.val_share), the last one all" in caplog.text
+    assert part.summary()["final"] == part.summary()["best"]
+    assert row["val/loss"] != pytest.approx(part.summary()["final"]["val/loss"], abs=1e-6)
+    last = [r for r in read_metrics(whole.metrics) if "val/loss" in r][-1]
+    assert last["val/loss"] == pytest.approx(part.summary()["final"]["val/loss"], abs=1e-6)
 
 
 def test_timed_run_has_no_last_step():

@@ -107,6 +107,20 @@ class CheckpointStore:
                 found.append(Saved(path, step))
         return max(found, key=lambda s: s.step, default=None)
 
+    def resumable(self, resume: str) -> Saved:
+        """The same for a run that is to go on, as `resume=` names it.
+
+        Raises:
+            InputError: there is none.
+        """
+        newest = self.newest()
+        if newest is None:
+            raise InputError(
+                f"resume={resume}: no valid checkpoint is in {self.folder}; start it afresh with "
+                "another paths.output_dir"
+            )
+        return newest
+
     def step_of(self, name: str) -> int | None:
         """Steps of a checkpoint, if its content is one that was written; else None."""
         path = self.folder / name

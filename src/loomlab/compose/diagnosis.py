@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -39,27 +41,13 @@ def diagnose(
     base, failure = _try(good_groups)
     if base is None:
         return problems or [_config_problem(failure or error)], []
-    good = list(good_groups)
-    values = [o for o in parsed if o not in groups]
-    suspects = _suspects(values, good_groups)
+    good, config = list(good_groups), copy.deepcopy(base)
     for override in parsed:
         if override not in groups:
-            found = []
-            if override in suspects:
-                found = list(_value_problems(override, good_groups, base, catalog))
+            found = list(_value_problems(override, config, base, catalog))
             problems += found
             good += [] if found else [override.input_line or ""]
     return problems or [_config_problem(error)], good
-
-
-def _suspects(values: list[Override], groups: list[str]) -> list[Override]:
-    """Overrides that may be wrong: halves that compose are sound, the rest is halved again."""
-    if len(values) < 2:
-        return values
-    if _try([*groups, *(v.input_line or "" for v in values)])[0] is not None:
-        return []
-    middle = len(values) // 2
-    return [*_suspects(values[:middle], groups), *_suspects(values[middle:], groups)]
 
 
 def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], list[Problem]]:
@@ -119,17 +107,25 @@ def _try(overrides: list[str]) -> tuple[DictConfig | None, Exception | None]:
         return None, error
 
 
+def _set(config: DictConfig, override: Override) -> Exception | None:
+    """Set a value as Hydra does; why that fails, if it does."""
+    try:
+        ConfigLoaderImpl._apply_overrides_to_config([override], config)
+    except COMPOSE_ERRORS as error:
+        return error
+    return None
+
+
 def _value_problems(
-    override: Override, groups: list[str], base: DictConfig, catalog: Catalog
+    override: Override, config: DictConfig, base: DictConfig, catalog: Catalog
 ) -> Iterator[Problem]:
-    """What is wrong with one value override on top of the chosen options."""
-    line = override.input_line or ""
-    config, error = _try([*groups, line])
-    if config is not None or error is None:
-        return
-    key = override.key_or_group
+    """What is wrong with one value override on top of the options and the values before it."""
+    line, key = override.input_line or "", override.key_or_group
     if override.is_sweep_override():
         yield Problem(key, "takes one value, not several", "for a sweep over them add -m")
+        return
+    error = _set(config, override)
+    if error is None:
         return
     parent_path, _, leaf = key.rpartition(".")
     parent = OmegaConf.select(base, parent_path) if parent_path else base

@@ -60,6 +60,7 @@ class Corpus(LightningDataModule, abc.ABC):
         self.rank, self.world_size = rank, world_size
         self.collate: Callable[[Samples], Any] | None = None
         self.consumed = 0
+        self.validation_batches: int | None = None  # that a validation reads; all without
         self._opened = False
         self.content = ""  # the fingerprint the corpus was opened with
         self.hf_tokenizer: PreTrainedTokenizerFast
@@ -183,11 +184,20 @@ class Corpus(LightningDataModule, abc.ABC):
         return self._loader(self._train, stream)
 
     def val_dataloader(self) -> DataLoader[Any]:
+        """Held-out batches of this process, each once."""
+        return self._loader(self._validation, self.held_out())
+
+    def held_out(self) -> SequentialBatches:
+        """`validation_batches` of all held-out batches, evenly spread."""
+        batches = self.all_held_out()
+        batches.thin(self.validation_batches)
+        return batches
+
+    def all_held_out(self) -> SequentialBatches:
         """Every held-out window once, in order, split over the processes."""
-        batches = SequentialBatches(
+        return SequentialBatches(
             len(self._validation), self.batch_size, self.rank, self.world_size
         )
-        return self._loader(self._validation, batches)
 
     def _loader(self, samples: Dataset[Any], batches: Sampler[Any]) -> DataLoader[Any]:
         if self.workers:

@@ -26,7 +26,7 @@ def run(argv: list[str]) -> int:
 
     finished = FinishedRun(options.run_dir)
     finished.require("masked_lm", "loom fill")
-    filled = fill_masks(finished.model, finished.tokenizer, options.text, options.top)
+    filled = fill_masks(finished.ready(), finished.tokenizer, options.text, options.top)
     print(filled.text)
     for number, candidates in enumerate(filled.candidates, start=1):
         words = "  ".join(f"{word} {probability:.3f}" for word, probability in candidates)

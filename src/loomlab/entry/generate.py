@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
     torch.manual_seed(options.seed)
     for number in range(options.count):
         text = continue_text(
-            finished.model,
+            finished.ready(),
             finished.tokenizer,
             options.prompt,
             max_new_tokens=options.max_new_tokens,

@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
     finished = FinishedRun(options.run_dir)
     finished.require("sequence_classification", "loom predict")
     length = int(finished.config.sequence_length)
-    for predicted in predict_labels(finished.model, finished.tokenizer, texts, length):
+    for predicted in predict_labels(finished.ready(), finished.tokenizer, texts, length):
         named = predicted.probabilities if options.all else predicted.labels
         shown = "  ".join(f"{name} {predicted.probabilities[name]:.3f}" for name in named)
         print(f"{shown or 'none'}\t{predicted.text}")

@@ -15,12 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
-from loomlab.compose.gate import check
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
+from loomlab.entry.checked import checked_run
 from loomlab.entry.ending import told
-from loomlab.entry.resume import refuse_changes, with_recorded_overrides
-from loomlab.errors import InputError
 from loomlab.parallelism.place import given_place
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
@@ -68,16 +66,8 @@ def train_one(
     around: Callable[[Path], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
     """One run, in this process; `around` is entered for its folder."""
-    recorded = with_recorded_overrides(overrides)
-    argv = [*(a for a in argv if a not in overrides), *recorded]
-    checked = check(recorded, argv)
-    if checked.problems:
-        raise InputError(checked.message())
-    config = checked.configs[0]
-    refuse_changes(config)
-    output = Path(str(config.hydra.run.dir))
-    probe(output, "paths.output_dir")
-    with around(output):
+    argv, config = checked_run(argv, overrides)
+    with around(Path(str(config.hydra.run.dir))):
         _start(argv)
 
 

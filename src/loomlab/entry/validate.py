@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from hydra._internal.utils import get_args_parser
 
-from loomlab.compose.gate import check
+from loomlab.entry.checked import checked_run
 from loomlab.errors import InputError
+from loomlab.run.output import probe
 
 HELP = """\
 usage: loom validate [-m] [OVERRIDE ...]
 
 Compose and check a job, or with -m every job of a sweep, exactly as `loom train` does first:
-misspelled keys, wrong types and values, options that do not go together. All problems are
-listed at once. Exit code 0: it may train; 2: it may not."""
+misspelled keys, wrong types and values, options that do not go together, a run that cannot be
+resumed so, a folder that cannot be written. All problems are listed at once. Exit code 0: it
+may train; 2: it may not."""
 
 
 def run(argv: list[str]) -> int:
@@ -20,15 +22,22 @@ def run(argv: list[str]) -> int:
     if argv in (["--help"], ["-h"]):
         print(HELP)
         return 0
+    arguments = get_args_parser().parse_args(argv)
+    if not arguments.multirun:
+        _, config = checked_run(argv, arguments.overrides)
+        if config.resume:
+            from loomlab.callbacks.store import CheckpointStore
+            from loomlab.run.folder import RunFolder
+
+            CheckpointStore(RunFolder(str(config.resume)).checkpoints).resumable(config.resume)
+        print("valid")
+        return 0
     from loomlab.sweep.plan import plan
 
-    arguments = get_args_parser().parse_args(argv)
-    checked = (
-        plan(arguments.overrides, argv).checked if arguments.multirun
-        else check(arguments.overrides, argv)
-    )  # fmt: skip
-    if checked.problems:
-        raise InputError(checked.message())
-    count = len(checked.jobs)
+    made = plan(arguments.overrides, argv)
+    if made.checked.problems:
+        raise InputError(made.checked.message())
+    probe(made.folder, "paths.sweep_dir")
+    count = len(made.checked.jobs)
     print("valid" if count == 1 else f"{count} jobs, all valid")
     return 0

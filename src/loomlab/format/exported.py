@@ -19,6 +19,7 @@ class ExportedModel(PreTrainedModel, GenerationMixin):
     """
 
     _supports_cache_class = False
+    bound = True  # its file was made for where it is
 
     def __init__(self, config: Any, runner: Runner) -> None:
         super().__init__(config)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
@@ -17,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from loomlab.measure.scores import Scores
 from loomlab.objective.chunked import chunked_loss
 from loomlab.objective.cross_entropy import cross_entropy
+from loomlab.objective.inputs import accepted_inputs
 from loomlab.optimizer.layers import decay_by_layer
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.label_set import LabelSet
@@ -69,7 +69,7 @@ class Objective(pl.LightningModule):
         self.seed = seed
         self._optimizer = optimizer
         self._scheduler = scheduler
-        self._accepted = set(inspect.signature(model.forward).parameters)
+        self._accepted = accepted_inputs(model)
         self.training_scores: Scores | None = None  # set for the steps whose numbers are logged
         self.held_out = self.new_scores()
         self.latest: dict[str, float] = {}
@@ -172,7 +172,7 @@ class Objective(pl.LightningModule):
         """The same objective around another model: what that would say to the same batches."""
         other = copy.copy(self)
         other._modules = {**self._modules, "model": model}
-        other._accepted = set(inspect.signature(model.forward).parameters)
+        other._accepted = accepted_inputs(model)
         return other
 
     def judged(self, batch: Batch, scores: Scores | None, criterion: Any) -> Tensor:

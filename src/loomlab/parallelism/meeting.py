@@ -87,10 +87,37 @@ class GivenEnvironment(ClusterEnvironment):
             )
 
 
+class OwnEnvironment(LightningEnvironment):
+    """For Lightning: processes that the first one of the run starts itself.
+
+    Lightning looks for a free port, lets go of it and hopes. Here the store is opened first, on a
+    port that the system gives, and the others are told that one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = not self.creates_processes_externally  # before it tells others their place
+        self.opened: dist.TCPStore | None = None
+
+    @property
+    def main_port(self) -> int:
+        """Where the store is."""
+        return int(self.store().port)
+
+    def store(self) -> dist.TCPStore:
+        """The store of the first process, which opens it when asked, or a connection to it."""
+        if self.opened is None:
+            port = int(os.environ.get("MASTER_PORT", 0))  # 0: any that is free
+            self.opened = dist.TCPStore(
+                self.main_address, port, None, self.first, MEET_WITHIN, wait_for_workers=False
+            )
+        return self.opened
+
+
 def cluster_environment() -> ClusterEnvironment:
     """What Lightning asks for the place of this process."""
     place = given_place()
-    return LightningEnvironment() if place is None else GivenEnvironment(place)
+    return OwnEnvironment() if place is None else GivenEnvironment(place)
 
 
 def open_store(place: Place, serves: bool) -> dist.TCPStore:
@@ -178,10 +205,7 @@ def join_group(strategy: Any) -> None:
     environment, place = strategy.cluster_environment, given_place()
     rank, size = strategy.global_rank, strategy.world_size
     if place is None:
-        store: dist.Store = dist.TCPStore(
-            environment.main_address, environment.main_port, size, rank == 0, MEET_WITHIN,
-            wait_for_workers=False,
-        )  # fmt: skip
+        store: dist.Store = environment.store()
     else:
         store = dist.PrefixStore(os.environ[GROUP], given_store(place))
     store.set(f"here{rank}", "")  # starting takes its time; it is not what `timeout` is about

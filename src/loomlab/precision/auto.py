@@ -8,6 +8,7 @@ from typing import Annotated
 
 import torch
 
+from loomlab.device import device
 from loomlab.measure.machine import measured_once
 from loomlab.precision.base import Precision
 
@@ -26,8 +27,13 @@ class Auto(Precision):
         `measured` is what an earlier part of the same run found.
         """
         if measured is None:
-            measured = torch.cuda.is_available() or bf16_speedup() >= faster_by
+            measured = _gpu_has_it() if device().type == "cuda" else bf16_speedup() >= faster_by
         self.bf16 = measured
+
+
+def _gpu_has_it() -> bool:
+    """Whether the GPU computes in bf16 itself, which is faster then."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 @cache

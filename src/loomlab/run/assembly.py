@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
@@ -19,6 +18,7 @@ from pytorch_lightning.loggers import Logger
 from loomlab.allow import authorize
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
+from loomlab.device import accelerator
 from loomlab.errors import InputError
 from loomlab.measure.flops import training_flops_per_token
 from loomlab.measure.split import Split, Uneven, split_batch
@@ -245,6 +245,8 @@ def build_trainer(
         plugins=[cluster_environment()],
         devices=parts.parallelism.devices,
         num_nodes=parts.parallelism.num_nodes,
-        accelerator="auto" if torch.cuda.is_available() else "cpu",
+        accelerator=accelerator(),
     )
+    if config.trainer.limit_val_batches is None:
+        parts.corpus.validation_batches = trainer.validation_batches  # type: ignore[attr-defined]
     return trainer

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import torch
 
 from loomlab.corpus.base import Corpus
+from loomlab.device import autocast, on, placed
 from loomlab.objective.base import Objective
 
 
@@ -18,11 +17,10 @@ def evaluate(
     scores = objective.new_scores()
     training = objective.training
     objective.eval()
-    autocast = torch.autocast("cpu", torch.bfloat16) if bf16 else contextlib.nullcontext()
-    with autocast:
+    with placed(objective) as place, autocast(place, bf16):
         for number, batch in enumerate(corpus.val_dataloader()):
             if batches is not None and number >= batches:
                 break
-            objective.score(batch, scores)
+            objective.score(on(place, batch), scores)
     objective.train(training)
     return {f"val/{k}": v for k, v in scores.result(corpus.bytes_per_token).items()}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from loomlab.compression.base import Compression
 from loomlab.corpus.base import Corpus
+from loomlab.device import on, placed, wait_for
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
 from loomlab.run.evaluation import evaluate
@@ -83,9 +84,12 @@ def latency(objective: Objective, corpus: Corpus) -> float:
     inputs = objective.model_inputs(next(iter(corpus.val_dataloader())))
     training, seconds = objective.training, []
     objective.eval()
-    for _ in range(TIMED):
-        started = time.perf_counter()
-        objective.model(**inputs)
-        seconds.append(time.perf_counter() - started)
+    with placed(objective) as place:
+        inputs = on(place, inputs)
+        for _ in range(TIMED):
+            started = time.perf_counter()
+            objective.model(**inputs)
+            wait_for(place)
+            seconds.append(time.perf_counter() - started)
     objective.train(training)
     return statistics.median(seconds)

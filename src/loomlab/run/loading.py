@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from loomlab.device import device
 from loomlab.errors import InputError
 from loomlab.format.exported import ExportedModel
 from loomlab.objective.base import Objective
@@ -52,6 +53,10 @@ class FinishedRun:
             runner = form.read(self.export["folder"], names)
             model = ExportedModel(model.config, runner)
         return model.eval()
+
+    def ready(self) -> nn.Module:
+        """The model on the device of this process; that of an export is bound to where it is."""
+        return self.model if self.export else self.model.to(device())
 
     def require(self, head: str, verb: str) -> None:
         """Refuse a verb that the run's model has no head for.

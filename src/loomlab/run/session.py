@@ -20,8 +20,6 @@ from loomlab.allow import authorize
 from loomlab.callbacks.store import BEST, CheckpointStore, read_state
 from loomlab.compose.choices import chosen
 from loomlab.compression.base import require_post_training
-from loomlab.corpus.base import Corpus
-from loomlab.errors import InputError
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
 from loomlab.parallelism.threads import divide_threads
@@ -38,6 +36,7 @@ from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
 from loomlab.run.finishing import as_saved, finish_model, measured, sizes
 from loomlab.run.folder import RunFolder
+from loomlab.run.held_out import read_all, say_what_is_validated
 from loomlab.run.measured import keep_measured_choices
 from loomlab.run.output import require_space
 from loomlab.run.pruning import Pruned
@@ -112,6 +111,7 @@ def _fit(
     _require_space(config, parts, folder)
     resume = _take_up(config, parts, folder)
     trainer = build_trainer(config, parts, folder, precision)
+    say_what_is_validated(parts.corpus)
     parts.metrics.start_clock()
     try:
         with among_ranks(parts.parallelism, folder) as callbacks:
@@ -127,12 +127,21 @@ def _fit(
     finally:
         leave_group()
     trained = parts.metrics.seconds()
+    all_read = read_all(parts.corpus)
+    final = parts.objective.latest
+    if not (final and all_read):
+        final = evaluate(
+            parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
+        )
+    better = None
     if not any(technique.ends_last for technique in parts.compression):
-        _load_best(parts, folder)
-    _gather(parts.corpus)
-    best, compressed = _finish(config, parts, folder, precision)
+        better = _load_best(parts, folder, trainer.global_step)
+    unchanged = not better and not parts.compression
+    best, compressed = _finish(
+        config, parts, folder, precision, scored=final if unchanged else None
+    )
     return {
-        "final": parts.objective.latest or best,
+        "final": final,
         "best": best,
         "steps": trainer.global_step,
         "training_seconds": round(trained, 3),
@@ -143,12 +152,15 @@ def _fit(
 
 def _finish(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision,
-    measured_before: dict[str, Any] | None = None,
+    measured_before: dict[str, Any] | None = None, scored: dict[str, float] | None = None,
 ) -> tuple[dict[str, float], dict[str, Any]]:  # fmt: skip
-    """Finish, score and save the model; its numbers, and what compression changed, if it did."""
+    """Finish, score and save the model; its numbers, and what compression changed, if it did.
+
+    `scored` are its numbers where they are known already.
+    """
     whole = (parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches)
     before = finish_model(parts.compression, *whole, measured_before)
-    best = evaluate(*whole)
+    best = scored or evaluate(*whole)
     save_model(parts, folder)
     if not before:
         return best, {}
@@ -190,12 +202,6 @@ def _require_space(config: DictConfig, parts: Assembled, folder: RunFolder) -> N
     require_space(folder.path, weights, states)
 
 
-def _gather(corpus: Corpus) -> None:
-    """From here on this process reads all held-out rows, in the batches of the whole run."""
-    corpus.batch_size *= corpus.world_size
-    corpus.rank, corpus.world_size = 0, 1
-
-
 def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | None:
     """The checkpoint to resume from, with the metrics up to it; None for a fresh run.
 
@@ -206,12 +212,7 @@ def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | 
     if not config.resume:
         store.clean()
         return None
-    newest = store.newest()
-    if newest is None:
-        raise InputError(
-            f"resume={config.resume}: no valid checkpoint is in {folder.checkpoints}; start it "
-            "afresh with another paths.output_dir"
-        )
+    newest = store.resumable(str(config.resume))
     log.info("resuming from step %d (%s)", newest.step, newest.path)
     require_resumable(newest.path, parts.objective, parts.corpus, str(config.resume))
     store.clean()
@@ -219,11 +220,14 @@ def _take_up(config: DictConfig, parts: Assembled, folder: RunFolder) -> Path | 
     return newest.path
 
 
-def _load_best(parts: Assembled, folder: RunFolder) -> None:
-    """Put the weights of the best checkpoint back, if there is one."""
+def _load_best(parts: Assembled, folder: RunFolder, last: int) -> bool:
+    """Put the weights of the best checkpoint back, if there are others than those of `last`."""
     path = folder.checkpoints / BEST
-    if CheckpointStore(folder.checkpoints).step_of(BEST) is not None:
-        parts.objective.load_state_dict(read_state(path)["state_dict"])
+    step = CheckpointStore(folder.checkpoints).step_of(BEST)
+    if step is None or step == last:
+        return False
+    parts.objective.load_state_dict(read_state(path)["state_dict"])
+    return True
 
 
 def _count(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, Any]:

@@ -63,6 +63,12 @@ class SequentialBatches(Sampler[list[tuple[int, int]]]):
         batches = min(-(-largest // batch_size), samples // world_size)
         self.batches = [part.tolist() for part in np.array_split(own, batches)]
 
+    def thin(self, count: int | None) -> None:
+        """Keep only so many batches, evenly spread, the first among them; None keeps all."""
+        if count is not None and count < len(self.batches):
+            kept = np.arange(count) * len(self.batches) // count
+            self.batches = [self.batches[n] for n in kept]
+
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for batch in self.batches:
             yield [(index, 0) for index in batch]

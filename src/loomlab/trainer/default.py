@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 
 VALIDATIONS_PER_RUN = 5
 VALIDATION_INTERVAL_IF_TIMED = 200
+WORTHWHILE = 8  # batches of a validation; rather fewer validations than shorter ones
+PASSES_OF_A_STEP = 3  # a training step takes as long as scoring its batch three times
 
 
 class Trainer(pl.Trainer):
@@ -24,6 +26,7 @@ class Trainer(pl.Trainer):
         val_every_n_steps: Annotated[int, "[1, inf)"] | None = None,
         val_every_n_epochs: Annotated[float, "(0, inf)"] | None = None,
         limit_val_batches: Annotated[int, "[1, inf)"] | None = None,
+        val_share: Annotated[float, "(0, inf)"] = 0.2,
         *,
         total_steps: int | None,
         steps_per_epoch: float = math.inf,
@@ -32,13 +35,20 @@ class Trainer(pl.Trainer):
         """Lay the run out over `total_steps` optimizer steps (None: the budget is wall-clock).
 
         `val_every_n_steps` counts optimizer steps, `val_every_n_epochs` passes over the corpus;
-        neither means five validations over the budget. `accumulate_grad_batches` of None follows
-        from micro_batch_size; it is 1 without.
+        neither means five validations over the budget, fewer if it is short.
+        Validations take about `val_share` of training's time: each reads so many batches, evenly
+        spread over the held-out text and always the same, while the numbers at the end of a run
+        are those of all of it. `limit_val_batches` says instead how many batches are read, then
+        and at the end. `accumulate_grad_batches` of None follows from micro_batch_size; it is 1
+        without.
         """
         accumulate = accumulate_grad_batches or 1
-        every = val_every_n_steps or _interval(total_steps)
+        paid = val_share * PASSES_OF_A_STEP * accumulate  # validation batches for each step
+        most = math.inf if limit_val_batches else paid
+        every = val_every_n_steps or _interval(total_steps, most)
         if val_every_n_epochs is not None:
             every = max(1, math.ceil(val_every_n_epochs * steps_per_epoch))
+        self.validation_batches = max(1, int(paid * min(every, total_steps or every)))
         super().__init__(
             gradient_clip_val=gradient_clip_val,
             accumulate_grad_batches=accumulate,
@@ -57,7 +67,8 @@ class Trainer(pl.Trainer):
         )
 
 
-def _interval(total_steps: int | None) -> int:
+def _interval(total_steps: int | None, paid: float) -> int:
     if total_steps is None:
         return VALIDATION_INTERVAL_IF_TIMED
-    return max(1, total_steps // VALIDATIONS_PER_RUN)
+    worthwhile = max(1.0, paid * total_steps / WORTHWHILE)
+    return max(1, total_steps // int(min(VALIDATIONS_PER_RUN, worthwhile)))
