@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 
+from loomlab.entry.pipes import CUT_OFF, complain, settled, work_on_without_reader
 from loomlab.errors import InputError, did_you_mean
 
 VERBS = {
@@ -32,6 +32,8 @@ VERBS = {
     "completion": "print a shell completion script",
 }
 
+WORKING = ("train", "sweep", "study", "compress", "job")  # these go on when nobody reads them
+
 
 def usage() -> str:
     """The help text of `loom`."""
@@ -56,24 +58,27 @@ def main(argv: list[str] | None = None) -> None:
         print(f"loom {__version__}")
         sys.exit(0)
     if verb not in VERBS:
-        print(f"loom: there is no verb '{verb}'; {did_you_mean(verb, VERBS, 'verbs')}",
-              file=sys.stderr)  # fmt: skip
+        complain(f"loom: there is no verb '{verb}'; {did_you_mean(verb, VERBS, 'verbs')}")
         sys.exit(2)
+    if verb in WORKING:
+        work_on_without_reader()
+    sys.exit(settled(_run(verb, rest)))
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    """Run a verb; the exit code."""
     from loomlab.secrets import masked_text
 
     try:
-        code = importlib.import_module(f"loomlab.entry.{verb.replace('-', '_')}").run(rest)
-        sys.stdout.flush()
-        sys.exit(code)
+        return importlib.import_module(f"loomlab.entry.{verb.replace('-', '_')}").run(arguments)
     except InputError as error:
-        print(f"loom {verb}: {masked_text(str(error))}", file=sys.stderr)
-        sys.exit(2)
+        complain(f"loom {verb}: {masked_text(str(error))}")
+        return 2
     except KeyboardInterrupt:
-        print(f"loom {verb}: interrupted", file=sys.stderr)
-        sys.exit(130)
+        complain(f"loom {verb}: interrupted")
+        return 130
     except BrokenPipeError:  # whoever read our output has seen enough, as in `loom options | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        return CUT_OFF
 
 
 if __name__ == "__main__":
