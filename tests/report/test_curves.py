@@ -35,3 +35,14 @@ def test_the_curves_are_drawn(train: Train, tmp_path: Path):
     drawn, empty = (matplotlib.image.imread(tmp_path / f"{n}.png") for n in ("lines", "empty"))
     first_colour = (drawn[..., 2] > drawn[..., 0] + 0.3).sum()
     assert first_colour > (empty[..., 2] > empty[..., 0] + 0.3).sum()
+
+
+def test_one_number_alone_is_a_level_line(train: Train, tmp_path: Path):
+    train("model=ngram", folder="ngram")
+    rows = finished_rows([tmp_path])
+    draw_curves(rows, ["model"], tmp_path / "line.png")
+    draw_curves(rows, ["model"], tmp_path / "empty.png", metric="val/no_such_metric")
+    drawn, empty = (matplotlib.image.imread(tmp_path / f"{n}.png") for n in ("line", "empty"))
+    widest = [(image[..., :3].max(axis=-1) < 0.3).sum(axis=1) for image in (drawn, empty)]
+    dashed = (widest[0] > 0.25 * drawn.shape[1]).sum()
+    assert dashed > (widest[1] > 0.25 * empty.shape[1]).sum(), "beside the frame of the panel"

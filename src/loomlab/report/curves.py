@@ -11,7 +11,10 @@ from loomlab.run.metrics_reading import read_metrics
 def draw_curves(
     rows: list[Row], axes: list[str], path: Path, metric: str = "val/bits_per_byte"
 ) -> None:
-    """Plot a held-out metric against training tokens; one panel per kind of likelihood."""
+    """Plot a held-out metric against training tokens; one panel per kind of likelihood.
+
+    A run with one number alone is a level line.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -25,6 +28,9 @@ def draw_curves(
         for row in (r for r in rows if r.pseudo == pseudo):
             points = [p for p in read_metrics(row.folder.metrics) if metric in p]
             label = ", ".join(o for o in options(row, axes) if o != "-")
+            if len(points) == 1:  # counted, not trained step by step: what the others are to pass
+                panel.axhline(points[0][metric], color="black", linestyle="--", label=label)
+                continue
             panel.plot(
                 [p["tokens"] for p in points], [p[metric] for p in points], "o-", label=label,
                 markersize=4,
