@@ -16,13 +16,24 @@ from tests.warm import WarmProcess
 
 from loomlab.run.folder import RunFolder
 
-ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
+ROOT = Path(__file__).parents[2]
+ALICE = ROOT / "tests" / "data" / "alice.txt"
 SMALL = [
     "corpus=text", f"corpus.path={ALICE}", "tokenizer=byte", "sequence_length=16",
     "global_batch_size=4", "logger=none", "callbacks=[]", "runtime=plain", "precision=fp32",
     "trainer.limit_val_batches=2", "trainer.log_every_n_steps=1",
     "model.layers=1", "model.width=16", "model.heads=2",
 ]  # fmt: skip
+COLD = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+from pathlib import Path
+from tests.warm import stand_still
+if int(sys.argv[1]):
+    stand_still(int(sys.argv[1]), Path("reached"), Path("go_on"))
+from loomlab.entry.cli import main
+main(sys.argv[2:])
+"""
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +78,15 @@ def started(warm: Callable[..., WarmProcess], tmp_path: Path) -> Iterator[Callab
     """Start `loom train`; what still runs at the end of the test is killed.
 
     One that starts workers is begun from nothing: it forks, and should be what a user's would be.
+    `stop_at`: it stands still before this optimizer step.
     """
     cold: list[subprocess.Popen[str]] = []
 
-    def start(*overrides: str, forks: bool = False) -> Any:
+    def start(*overrides: str, forks: bool = False, stop_at: int | None = None) -> Any:
         if not forks:
-            return warm(["train", *overrides], tmp_path)
+            return warm(["train", *overrides], tmp_path, stop_at=stop_at)
         process = subprocess.Popen(
-            [sys.executable, "-m", "loomlab", "train", *overrides],
+            [sys.executable, "-c", COLD, str(stop_at or 0), "train", *overrides],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
         )  # fmt: skip

@@ -18,6 +18,7 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 STEPS = 48
+HALFWAY = 24  # where a run that is to be killed waits for it at the latest
 LONG = [
     f"budget.steps={STEPS}", "trainer.val_every_n_steps=5", "optimizer.lr=0.01",
     "callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=1",
@@ -72,7 +73,7 @@ def test_killed_and_resumed_equals_undisturbed(
     folder = RunFolder(tmp_path / "killed")
     last = folder.checkpoints / "last.ckpt"
     forks = "corpus.workers=2" in KINDS[kind]
-    process = started(*small(folder.path, *LONG, *KINDS[kind]), forks=forks)
+    process = started(*small(folder.path, *LONG, *KINDS[kind]), forks=forks, stop_at=HALFWAY)
     wait(process, lambda: last.is_file() and len(read_metrics(folder.metrics)) > 6)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
