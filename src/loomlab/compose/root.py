@@ -39,6 +39,7 @@ class Experiment:
     freeze: list[str] = field(default_factory=list)  # name patterns of weights that stay
     layer_decay: float = 1.0  # learning rate of each layer, relative to the one above
     metric: Optional[str] = None  # noqa: UP045  None: what the objective is compared by
+    overwrite: bool = False  # remove the run that is in the folder first
 
 
 def known_steps(budget: Any, tokens_per_step: int) -> int | None:

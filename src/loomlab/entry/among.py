@@ -58,7 +58,7 @@ def resumed(place: Place, home: Path | None, overrides: list[str]) -> list[str]:
     kept = [o for o in overrides if not o.startswith(("paths.output_dir=", "resume="))]
     if (home / "config.yaml").is_file() and any((home / "checkpoints").glob("*.ckpt")):
         return [f"resume='{home}'"]
-    return [*kept, f"paths.output_dir='{home}'"]
+    return [*kept, f"paths.output_dir='{home}'", "overwrite=true"]
 
 
 def with_sizes(place: Place, overrides: list[str]) -> list[str]:

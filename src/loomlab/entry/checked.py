@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from loomlab.compose.gate import check
 from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
+from loomlab.run.moving_in import refuse_inhabited
 from loomlab.run.output import probe
 
 
@@ -25,5 +26,15 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
         raise InputError(checked.message())
     config = checked.configs[0]
     refuse_changes(config)
-    probe(Path(str(config.hydra.run.dir)), "paths.output_dir")
+    folder = Path(str(config.hydra.run.dir))
+    if config.resume and config.overwrite:
+        raise InputError("resume and overwrite=true: a run goes on or is removed; leave one out")
+    if names_folder(recorded) and not (config.resume or config.overwrite):
+        refuse_inhabited(folder)
+    probe(folder, "paths.output_dir")
     return argv, config
+
+
+def names_folder(overrides: list[str]) -> bool:
+    """Whether a command line says where its run goes; else it gets a folder of its own."""
+    return any(o.lstrip("+").startswith(("paths", "hydra.run", "resume=")) for o in overrides)

@@ -70,6 +70,7 @@ def compress_one(
     from loomlab.compose.gate import check
     from loomlab.compose.search import all_conf_dirs
     from loomlab.run.folder import RunFolder
+    from loomlab.run.moving_in import clear, refuse_inhabited
     from loomlab.run.output import probe
     from loomlab.run.session import execute, record_choice
 
@@ -82,8 +83,9 @@ def compress_one(
         raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
     output = Path(str(config.hydra.run.dir))
     probe(output, "paths.output_dir")
-    if around and (output / "config.yaml").exists():
-        raise InputError(f"paths.output_dir={output} holds a run already: give another folder")
+    if config.overwrite:
+        clear(output)
+    refuse_inhabited(output)
     plain = record_choice(config, all_conf_dirs()[1:])
     plain.paths.output_dir = str(output)
     folder = RunFolder(output)

@@ -33,7 +33,9 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
             "folder that `loom train` printed"
         )
     recorded = [
-        o for o in folder.overrides() if not o.startswith(("resume=", "paths.output_dir="))
+        o
+        for o in folder.overrides()
+        if not o.startswith(("resume=", "paths.output_dir=", "overwrite="))
     ]
     recorded = [o for o in recorded if not o.lstrip("+~").startswith("hydra.")]
     given = {o.lstrip("+~").partition("=")[0] for o in overrides}

@@ -17,9 +17,10 @@ from omegaconf import DictConfig
 from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
-from loomlab.entry.checked import checked_run
+from loomlab.entry.checked import checked_run, names_folder
 from loomlab.entry.ending import told
 from loomlab.parallelism.place import given_place
+from loomlab.run.moving_in import clear, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
 
@@ -65,9 +66,17 @@ def train_one(
     overrides: list[str],
     around: Callable[[Path], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
-    """One run, in this process; `around` is entered for its folder."""
+    """One run, in this process; `around` is entered for its folder.
+
+    Without a folder of its own in the command line it gets one that no other run has.
+    """
     argv, config = checked_run(argv, overrides)
-    with around(Path(str(config.hydra.run.dir))):
+    folder = Path(str(config.hydra.run.dir))
+    with around(folder):
+        if config.overwrite and not config.resume:
+            clear(folder)
+        if not names_folder(overrides) and (own := new_folder(folder)) != folder:
+            argv = [*argv, f"paths.output_dir='{own}'"]
         _start(argv)
 
 
@@ -79,6 +88,8 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
     flags = [a for a in argv if a not in overrides and a not in ("-m", "--multirun")]
     made = plan(overrides, argv)
     probe(made.folder, "paths.sweep_dir")
+    if not names_folder(overrides) and made.folder.exists():
+        made.folder = new_folder(made.folder)  # another sweep began in the same second
     if prepare_sweep(made, flags):
         hydra_own = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
         _start([*flags, "-m", *hydra_own, f"hydra.sweep.dir='{made.folder}'"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import netrc
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,7 @@ from loomlab.secrets import masked_override
 
 OLD_NAMES = {"api.forge.coreweave.com": "api.wandb.ai"}  # a key for the old name is good, too
 REACHED_WITHIN = 3.0  # seconds until a server that accepts no connection is given up
+RUN_ID = ".wandb_id"
 HEADER_BYTES = 7  # of a .wandb file without any record
 STARTED_WITHIN = 8.0  # seconds until one that accepts but does not reply is
 STARTED_OFFLINE_WITHIN = 90.0  # seconds; no server is waited for, only a busy machine
@@ -93,7 +94,7 @@ class Wandb(LoggerOption):
     def _start(
         self, run_dir: Path, name: str, config: dict[str, Any], facts: Facts
     ) -> dict[str, Any]:
-        """What the run is called; its id is that of its folder, so that it can be gone on with."""
+        """What the run is called; its id is in its folder, so that it can be gone on with."""
         return {
             "name": name,
             "save_dir": str(run_dir),
@@ -102,7 +103,7 @@ class Wandb(LoggerOption):
             "group": self.group or facts.sweep,
             "job_type": self.job_type,
             "config": config,
-            "id": hashlib.sha256(str(run_dir.resolve()).encode()).hexdigest()[:12],
+            "id": run_id(run_dir),
             "resume": "allow",
         }
 
@@ -125,6 +126,15 @@ class Wandb(LoggerOption):
             )
             return "offline"
         return mode
+
+
+def run_id(run_dir: Path) -> str:
+    """The id of the run in a folder, drawn once; another run in the same place has another."""
+    path = run_dir / RUN_ID
+    if not path.is_file():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex[:12], encoding="utf-8")
+    return path.read_text(encoding="utf-8").strip()
 
 
 def remove_recordless(run_dir: Path) -> None:

@@ -17,7 +17,7 @@ from loomlab.secrets import recordable
 from loomlab.text.identity import content_key, files_digest
 
 # What a result does not depend on; a speed axis counts where the sweep itself varies it.
-APART = ("hydra", "paths", "logger", "name", "resume", "sweep", "launch")
+APART = ("hydra", "paths", "logger", "name", "resume", "overwrite", "sweep", "launch")
 SPEED = tuple(a.name for a in AXES if a.kind == "speed")
 READS_FILES = ("corpus", "tokenizer", "model", "init")
 

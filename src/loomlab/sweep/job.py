@@ -80,7 +80,7 @@ def arguments(ledger: Ledger, job: Job) -> tuple[list[str], list[str]]:
             f"{left_out[0].partition('=')[0]} was kept out of the ledger, as a secret: give the "
             "whole `loom train -m` command again"
         )
-    return flags, [*overrides, f"paths.output_dir='{folder}'"]
+    return flags, [*overrides, f"paths.output_dir='{folder}'", "overwrite=true"]
 
 
 @contextmanager

@@ -1,0 +1,60 @@
+"""A new run has its folder to itself: another run's records are never taken for its own."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+
+from loomlab.errors import InputError
+from loomlab.run.folder import CONFIG
+
+NOT_OURS = ("console.log",)  # whoever started the run writes there what it says
+
+
+def refuse_inhabited(folder: Path) -> None:
+    """Refuse a folder in which another run is.
+
+    Raises:
+        InputError: naming the ways to go on with it, or without it.
+    """
+    if (folder / CONFIG).is_file():
+        raise InputError(
+            f"paths.output_dir={folder} holds a run already: go on with it by "
+            f"`loom train resume={folder}`, give another folder, or add overwrite=true to remove "
+            "it first"
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove a run, if there is one, with all that it has written."""
+    if not (folder / CONFIG).is_file():
+        return
+    (folder / CONFIG).unlink()  # first: by half it is no run
+    for path in folder.iterdir():
+        if path.name in NOT_OURS:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def new_folder(folder: Path) -> Path:
+    """Make a folder that was not there; one of a name beside it where another process was first.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+            try:
+                candidate.mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            return candidate
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}") from error
+    raise AssertionError("there is always another number")
