@@ -152,7 +152,7 @@ def test_option_trains_and_is_recorded(name: str, option: str, job: Job):
     assert all(set(COST_COLUMNS) <= row.keys() for row in rows)
     assert math.isfinite(next(row for row in rows if "val/loss" in row)["val/loss"])
     assert (folder.model / "tokenizer.json").is_file()
-    assert (folder.path / "overrides.txt").is_file()
+    assert (folder.path / "overrides.json").is_file()
     assert folder.config().choice == config.choice
     assert_learned(folder, config, summary)
 

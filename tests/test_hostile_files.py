@@ -72,15 +72,14 @@ def test_a_tampered_model_of_a_run(run: RunFolder, mark: Path, ended: Ended):
 def test_tampered_overrides_of_a_run(run: RunFolder, mark: Path, ended: Ended, tmp_path: Path):
     (tmp_path / "theirs" / "conf").mkdir(parents=True)
     (tmp_path / "theirs" / "evil_module.py").write_text(f"import os; os.mkdir('{mark}')")
-    path = run.path / "overrides.txt"
-    before = path.read_text()
+    path = run.path / "overrides.json"
+    before = json.loads(path.read_text())
     for line in (
         f"+callbacks.evil={{_target_: os.mkdir, path: {mark}}}",
         "+callbacks.evil._target_=evil_module.Evil",
     ):
-        path.write_text(
-            f"{before}{line}\nhydra.searchpath=[file://{tmp_path / 'theirs' / 'conf'}]\n"
-        )
+        theirs = f"hydra.searchpath=[file://{tmp_path / 'theirs' / 'conf'}]"
+        path.write_text(json.dumps([*before, line, theirs]))
         code, said = ended("train", f"resume={run.path}")
         assert code == 2, said
         assert "Traceback" not in said

@@ -23,7 +23,17 @@ WITH_TARGET = [p for p in OPTION_FILES if "_target_:" in p.read_text()]
 PRESETS = [p for p in OPTION_FILES if p not in WITH_TARGET]
 MODULES = sorted(SOURCE.rglob("*.py"))
 HEAVY = {"torch", "transformers", "pytorch_lightning", "lightning", "peft", "wandb"}
-GROUND = {"text", "measure", "component", "errors", "allow", "secrets", "reach", "device"}
+GROUND = {
+    "text",
+    "measure",
+    "component",
+    "errors",
+    "allow",
+    "secrets",
+    "reach",
+    "device",
+    "quoting",
+}
 FLOORS = {"__main__": 5, "entry": 5, "sweep": 4, "plan": 4, "compose": 3, "run": 2, "report": 2}
 
 

@@ -158,7 +158,7 @@ def test_no_file_of_a_run_has_them(loom, tmp_path: Path, via: str):
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["callbacks"]["sender"]["via"] == via
     assert config["callbacks"]["sender"]["api_key"] == MASK
-    assert f"access_token={MASK}" in (tmp_path / "run" / "overrides.txt").read_text()
+    assert f"access_token={MASK}" in (tmp_path / "run" / "overrides.json").read_text()
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
 
 

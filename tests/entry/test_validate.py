@@ -60,7 +60,7 @@ def test_what_train_would_not_resume_is_not_valid(
     done = loom("validate", f"resume={tmp_path}")
     assert "no run folder is there" in done.stderr
     (tmp_path / "bare").mkdir()
-    for name in ("config.yaml", "overrides.txt"):
+    for name in ("config.yaml", "overrides.json"):
         shutil.copy(run / name, tmp_path / "bare" / name)
     done = loom("validate", f"resume={tmp_path / 'bare'}")
     assert done.returncode == 2

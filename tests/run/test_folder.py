@@ -31,7 +31,7 @@ def run(finish: Callable[..., RunFolder]) -> RunFolder:
 
 def test_files_of_a_finished_run(run: RunFolder):
     assert {p.name for p in run.path.iterdir()} == {
-        *("config.yaml", "overrides.txt", "metrics.csv", "summary.json", "checkpoints"),
+        *("config.yaml", "overrides.json", "metrics.csv", "summary.json", "checkpoints"),
         *("samples.txt", "model"),
     }
     assert {p.name for p in run.checkpoints.iterdir()} == {

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.parallelism.place import Place
+from loomlab.quoting import override
 
 Train = Callable[[list[str], list[str]], None]
 SIZES = ("parallelism.devices", "parallelism.num_nodes")
@@ -50,15 +52,14 @@ def resumed(place: Place, home: Path | None, overrides: list[str]) -> list[str]:
         if place.attempt == 0:
             return overrides
         # Slurm has queued the job again, and nothing remembers the folder
-        named = [o.partition("=")[2].strip("'\"") for o in overrides
-                 if o.startswith("paths.output_dir=")]  # fmt: skip
+        named = [value_of(o) for o in overrides if o.startswith("paths.output_dir=")]
         if not named:
             return overrides
         home = Path(named[-1])
     kept = [o for o in overrides if not o.startswith(("paths.output_dir=", "resume="))]
     if (home / "config.yaml").is_file() and any((home / "checkpoints").glob("*.ckpt")):
-        return [f"resume='{home}'"]
-    return [*kept, f"paths.output_dir='{home}'", "overwrite=true"]
+        return [override("resume", home)]
+    return [*kept, override("paths.output_dir", home), "overwrite=true"]
 
 
 def with_sizes(place: Place, overrides: list[str]) -> list[str]:

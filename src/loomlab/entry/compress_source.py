@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loomlab.compose.search import package_conf
 from loomlab.errors import InputError
+from loomlab.quoting import override, to_type
 
 OF_TRAINING = ("resume", "init", "paths.output_dir", "compression", "parallelism", "hydra", "name")
 MARKER = "loomlab_layers"  # as in loomlab.model.reshaped, which loads torch
@@ -23,10 +24,11 @@ def beginning_of(source: Path) -> list[str]:
 
         if not (source / "model" / "config.json").is_file():
             raise InputError(
-                f"{source} has no finished model: go on with `loom train resume={source}`"
+                f"{source} has no finished model: go on with "
+                f"`loom train {to_type('resume', source)}`"
             )
         recorded = [o for o in RunFolder(source).overrides() if _key(o) not in OF_TRAINING]
-        return [*recorded, f"init='{source.absolute()}'"]
+        return [*recorded, override("init", source.absolute())]
     if (source / "config.json").is_file():
         if MARKER in json.loads((source / "config.json").read_text(encoding="utf-8")):
             raise InputError(
@@ -34,7 +36,7 @@ def beginning_of(source: Path) -> list[str]:
                 f"does not know: give the run's own folder, such as {source.parent}"
             )
         path = source.absolute()
-        found = [f"model.name='{path}'", f"tokenizer.name='{path}'"]
+        found = [override("model.name", path), override("tokenizer.name", path)]
         return ["model=hf", "tokenizer=hf", *found]
     if str(source) in (known := shipped()):
         return [f"model={source}", f"tokenizer={source}"]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from loomlab.errors import InputError
+from loomlab.quoting import to_type
 from loomlab.run.output import FULL
 from loomlab.secrets import masked_text
 
@@ -26,7 +27,7 @@ def told(folder: Path) -> Iterator[None]:
     from loomlab.run.ranks import RankFailed
     from loomlab.run.shutdown import Stopped
 
-    again = f"go on with `loom train resume={folder}`"
+    again = f"go on with `loom train {to_type('resume', folder)}`"
     try:
         yield
     except InputError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.compose.axes import AXES
 from loomlab.errors import InputError
+from loomlab.quoting import override
 from loomlab.secrets import MASK
 
 # Beside the outcome axes, these shared settings decide the result.
@@ -25,7 +28,7 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
         return overrides
     from loomlab.run.folder import RunFolder
 
-    path = named[-1].partition("=")[2].strip("'\"")
+    path = value_of(named[-1])
     folder = RunFolder(path)
     if not (folder.path / "config.yaml").is_file():
         raise InputError(
@@ -46,7 +49,15 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
             f"it again, as {missing[0]}=..."
         )
     recorded = [o for o in recorded if not o.endswith(f"={MASK}")]
-    return [*recorded, *overrides, f"paths.output_dir='{folder.path}'"]
+    return [*recorded, *overrides, override("paths.output_dir", folder.path)]
+
+
+def value_of(text: str) -> str:
+    """The value of an override as text, without the quotes it may have."""
+    try:
+        return str(OverridesParser.create().parse_override(text).value())
+    except (OverrideParseException, HydraException):  # the gate says what is wrong with it
+        return text.partition("=")[2]
 
 
 def refuse_changes(config: DictConfig) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loomlab.entry.arguments import Arguments
 from loomlab.errors import InputError
+from loomlab.quoting import override
 
 
 def parser() -> Arguments:
@@ -65,4 +66,4 @@ def _resume(ledger: object, folder: Path, overrides: list[str]) -> int:
     os.chdir(definition["cwd"])
     flags = definition["flags"]
     verb = compress if definition.get("verb") == "compress" else train
-    return verb.run([*flags, "-m", *given, *overrides, f"paths.sweep_dir='{folder}'"])
+    return verb.run([*flags, "-m", *given, *overrides, override("paths.sweep_dir", folder)])

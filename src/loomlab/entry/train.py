@@ -20,6 +20,7 @@ from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.entry.ending import told
 from loomlab.parallelism.place import given_place
+from loomlab.quoting import override
 from loomlab.run.moving_in import clear, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
@@ -76,7 +77,7 @@ def train_one(
         if config.overwrite and not config.resume:
             clear(folder)
         if not names_folder(overrides) and (own := new_folder(folder)) != folder:
-            argv = [*argv, f"paths.output_dir='{own}'"]
+            argv = [*argv, override("paths.output_dir", own)]
         _start(argv)
 
 
@@ -92,7 +93,7 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
         made.folder = new_folder(made.folder)  # another sweep began in the same second
     if prepare_sweep(made, flags):
         hydra_own = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
-        _start([*flags, "-m", *hydra_own, f"hydra.sweep.dir='{made.folder}'"])
+        _start([*flags, "-m", *hydra_own, override("hydra.sweep.dir", made.folder)])
 
 
 def _start(argv: list[str]) -> None:

@@ -18,7 +18,8 @@ from loomlab.secrets import masked, masked_override, recordable
 SCHEMA_VERSION = 1
 SUMMARY = "summary.json"
 CONFIG = "config.yaml"
-OVERRIDES = "overrides.txt"
+OVERRIDES = "overrides.json"
+OLD_OVERRIDES = "overrides.txt"  # one a line, which is not all that can be typed
 # Folders of a run in which no other run lies; csv/ and wandb/ hold a config.yaml of their own.
 PARTS = ("checkpoints", "model", "csv", "wandb", "tensorboard")
 
@@ -26,7 +27,7 @@ PARTS = ("checkpoints", "model", "csv", "wandb", "tensorboard")
 class RunFolder:
     """Paths and records of one run.
 
-    config.yaml (composed), overrides.txt, metrics.csv, summary.json, checkpoints/, samples.txt,
+    config.yaml (composed), overrides.json, metrics.csv, summary.json, checkpoints/, samples.txt,
     train.log, and model/ (Transformers layout) once it is finished.
     """
 
@@ -56,8 +57,8 @@ class RunFolder:
         write_atomically(
             self.path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(recordable(config)))
         )
-        lines = [f"{masked_override(o)}\n" for o in overrides]
-        write_atomically(self.path / OVERRIDES, "".join(lines))
+        kept = [masked_override(o) for o in overrides]
+        write_atomically(self.path / OVERRIDES, json.dumps(kept, indent=1) + "\n")
 
     def config(self) -> DictConfig:
         """The composed config.
@@ -83,8 +84,16 @@ class RunFolder:
 
     def overrides(self) -> list[str]:
         """The overrides the run was started with."""
-        path = self.path / OVERRIDES
-        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        path, old = self.path / OVERRIDES, self.path / OLD_OVERRIDES
+        if not path.is_file():
+            return old.read_text(encoding="utf-8").splitlines() if old.is_file() else []
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is damaged: {first_line(error)}") from error
+        if not (isinstance(found, list) and all(isinstance(o, str) for o in found)):
+            raise InputError(f"{path} is damaged: it is no list of overrides")
+        return found
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write summary.json; it is there whole or not at all."""

@@ -15,6 +15,7 @@ from loomlab.device import device
 from loomlab.errors import InputError
 from loomlab.format.exported import ExportedModel
 from loomlab.objective.base import Objective
+from loomlab.quoting import to_type
 from loomlab.run.assembly import make, open_corpus
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
@@ -33,7 +34,7 @@ class FinishedRun:
             status = self.folder.summary().get("status", "not started")
             raise InputError(
                 f"{path} has no finished model (status: {status}): go on with "
-                f"`loom train resume={path}`"
+                f"`loom train {to_type('resume', path)}`"
             )
         try:
             self.objective_class: type[Objective] = make(self.config.objective).func

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from loomlab.errors import InputError
+from loomlab.quoting import to_type
 from loomlab.run.folder import CONFIG
 
 NOT_OURS = ("console.log",)  # whoever started the run writes there what it says
@@ -21,8 +22,8 @@ def refuse_inhabited(folder: Path) -> None:
     if (folder / CONFIG).is_file():
         raise InputError(
             f"paths.output_dir={folder} holds a run already: go on with it by "
-            f"`loom train resume={folder}`, give another folder, or add overwrite=true to remove "
-            "it first"
+            f"`loom train {to_type('resume', folder)}`, give another folder, or add "
+            "overwrite=true to remove it first"
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.quoting import override
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import (
     DONE,
@@ -71,7 +72,7 @@ def arguments(ledger: Ledger, job: Job) -> tuple[list[str], list[str]]:
     given = {o.partition("=")[0]: o for o in secrets}
     flags: list[str] = ledger.definition().get("flags", [])
     if (folder / "config.yaml").is_file() and any((folder / "checkpoints").glob("*.ckpt")):
-        return flags, [f"resume='{folder}'", *secrets]
+        return flags, [override("resume", folder), *secrets]
     overrides = [given.get(o.partition("=")[0], o) if o.endswith(f"={MASK}") else o
                  for o in job.overrides]  # fmt: skip
     left_out = [o for o in overrides if o.endswith(f"={MASK}")]
@@ -80,7 +81,7 @@ def arguments(ledger: Ledger, job: Job) -> tuple[list[str], list[str]]:
             f"{left_out[0].partition('=')[0]} was kept out of the ledger, as a secret: give the "
             "whole `loom train -m` command again"
         )
-    return flags, [*overrides, f"paths.output_dir='{folder}'", "overwrite=true"]
+    return flags, [*overrides, override("paths.output_dir", folder), "overwrite=true"]
 
 
 @contextmanager
