@@ -6,8 +6,10 @@ import torch
 from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-from loomlab.text.generation import continue_text, fill_masks, mask_last_word
+from loomlab.text.generation import continue_text, fill_masks, mask_last_word, window
 from loomlab.tokenizer.byte import Byte
+from loomlab.tokenizer.byte_bpe import ByteBPE
+from loomlab.tokenizer.unigram import Unigram
 from loomlab.tokenizer.wordpiece import WordPiece
 
 TOKENIZER = Byte().train()
@@ -75,6 +77,52 @@ def test_empty_prompt_starts_a_document():
 
 def test_options_reach_generate():
     assert greedy(max_new_tokens=4, num_beams=3).startswith("Hello")
+
+
+@pytest.mark.parametrize(
+    ("length", "wanted", "limit", "expected"),
+    [
+        (5, 20, None, (5, 20)),
+        (5, 20, 64, (5, 20)),
+        (44, 20, 64, (44, 20)),
+        (50, 20, 64, (44, 20)),
+        (500, 20, 64, (44, 20)),
+        (500, 200, 64, (32, 32)),
+        (5, 200, 64, (5, 59)),
+    ],
+)
+def test_the_window_slides(length: int, wanted: int, limit: int | None, expected: tuple):
+    assert window(length, wanted, limit) == expected
+
+
+def test_all_that_was_asked_for_is_written_after_the_whole_prompt():
+    """The model reads 64 tokens; each next one is the likeliest after what it can see."""
+    model, prompt = decoder().eval(), "A long beginning. " * 6
+    text = continue_text(model, TOKENIZER, prompt, max_new_tokens=50, do_sample=False)
+    assert text.startswith(prompt)
+    ids = TOKENIZER(prompt, return_tensors="pt").input_ids
+    begun = ids.shape[1]
+    for seen, new in ((32, 32), (46, 18)):
+        part = ids[:, -seen:]
+        for _ in range(new):
+            part = torch.cat([part, model(input_ids=part).logits[:, -1:].argmax(-1)], dim=1)
+        ids = torch.cat([ids, part[:, seen:]], dim=1)
+    assert ids.shape[1] == begun + 50
+    assert text == TOKENIZER.decode(ids[0], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("kind", [ByteBPE, Unigram])
+def test_a_mask_stands_for_a_word_with_the_space_before_it(kind: type):
+    tokenizer = kind(400).train(TEXTS)
+    model = encoder(len(tokenizer))
+    seen: list[list[str]] = []
+    model.register_forward_pre_hook(
+        lambda m, a, k: seen.append(tokenizer.convert_ids_to_tokens(k["input_ids"][0])),
+        with_kwargs=True,
+    )
+    fill_masks(model, tokenizer, "the [MASK] sat")
+    before, both = tokenizer.tokenize("the"), tokenizer.tokenize("the sat")
+    assert seen == [[*before, tokenizer.mask_token, *both[len(before) :]]]
 
 
 def test_masks_are_filled_with_the_likeliest_words():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from loomlab.entry.arguments import Arguments, whole, within
@@ -34,10 +35,18 @@ def run(argv: list[str]) -> int:
     import torch
 
     from loomlab.run.loading import FinishedRun
-    from loomlab.text.generation import continue_text
+    from loomlab.text.generation import continue_text, prompt_ids, readable_length
 
     finished = FinishedRun(options.run_dir)
     finished.require("causal_lm", "loom generate")
+    length = prompt_ids(finished.tokenizer, options.prompt).shape[1] + options.max_new_tokens
+    limit = readable_length(finished.model)
+    if limit is not None and length > limit:
+        print(
+            f"loom generate: the model reads {limit} tokens at a time, prompt and continuation "
+            f"may have {length}: it goes on from the end of the text",
+            file=sys.stderr,
+        )
     torch.manual_seed(options.seed)
     for number in range(options.count):
         text = continue_text(

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
 
 MASK = "[MASK]"
+SPACES = "\u0120\u2581"  # a space in the vocabularies of byte-level BPE and of unigram
 
 
 @dataclass(frozen=True)
@@ -33,30 +34,49 @@ def continue_text(
     top_p: float = 0.95,
     **options: Any,
 ) -> str:
-    """The prompt and its continuation, by the model's own `generate`."""
-    ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
-    if ids.shape[1] == 0:
-        ids = torch.tensor([[tokenizer.eos_token_id]])
-    ids = ids.to(next(model.parameters()).device)
-    limit = readable_length(model)
-    if limit is not None:  # keep the end of a long prompt, and stop where positions end
-        ids = ids[:, -(limit - 1) :]
-        max_new_tokens = min(max_new_tokens, limit - ids.shape[1])
+    """The prompt and its continuation, by the model's own `generate`.
+
+    Where prompt and continuation are longer than what the model reads, it goes on from their
+    end: from half of what it reads at least, as often as it takes.
+    """
+    ids = prompt_ids(tokenizer, prompt).to(next(model.parameters()).device)
+    limit, left = readable_length(model), max_new_tokens
     training = model.training
     model.eval()
     with torch.compiler.set_stance("force_eager"):  # every length would be compiled anew
-        output = model.generate(  # type: ignore[operator]
-            ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=max_new_tokens,
-            do_sample=do_sample,
-            top_p=top_p if do_sample else None,
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            **options,
-        )
+        while left > 0:
+            seen, new = window(ids.shape[1], left, limit)
+            output = model.generate(  # type: ignore[operator]
+                ids[:, -seen:],
+                attention_mask=torch.ones_like(ids[:, -seen:]),
+                max_new_tokens=new,
+                do_sample=do_sample,
+                top_p=top_p if do_sample else None,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                **options,
+            )
+            written = output[:, seen:]
+            ids = torch.cat([ids, written], dim=1)
+            left -= new
+            if written.shape[1] < new or written[0, -1] == tokenizer.eos_token_id:
+                break
     model.train(training)
-    return str(tokenizer.decode(output[0], skip_special_tokens=True))
+    return str(tokenizer.decode(ids[0], skip_special_tokens=True))
+
+
+def prompt_ids(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Tensor:
+    """Token ids (1, T) of a prompt; an empty one is the beginning of a document."""
+    ids: Tensor = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+    return ids if ids.shape[1] else torch.tensor([[tokenizer.eos_token_id]])
+
+
+def window(length: int, wanted: int, limit: int | None) -> tuple[int, int]:
+    """Tokens at the end of a text that are read, and how many are written after them."""
+    if limit is None or length + wanted <= limit:
+        return length, wanted
+    seen = min(length, max(1, limit - min(wanted, limit // 2)))
+    return seen, min(wanted, limit - seen)
 
 
 @torch.no_grad()
@@ -68,6 +88,8 @@ def fill_masks(
     Raises:
         InputError: the text has no [MASK].
     """
+    if words_carry_space(tokenizer):  # the mask stands for the word with the space before it
+        text = text.replace(f" {MASK}", MASK)
     marked = text.replace(MASK, tokenizer.mask_token or MASK)
     ids_BT = tokenizer(marked, return_tensors="pt", add_special_tokens=False).input_ids
     places = (ids_BT[0] == tokenizer.mask_token_id).nonzero().flatten()
@@ -91,6 +113,11 @@ def fill_masks(
     filled = ids_BT[0].clone()
     filled[places] = token[:, 0].cpu()
     return Filled(str(tokenizer.decode(filled)), candidates)
+
+
+def words_carry_space(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether tokens are words with the space before them, as in byte-level BPE and unigram."""
+    return any(len(token) > 1 and token[0] in SPACES for token in tokenizer.get_vocab())
 
 
 def readable_length(model: nn.Module) -> int | None:
