@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.marks import fast_slow_soak
 
 from loomlab.run import session  # noqa: F401  what importing the libraries takes is not counted
 from loomlab.run.folder import RunFolder
@@ -160,8 +161,9 @@ def test_a_vocabulary_over_uint16_makes_wider_tokens(tmp_path: Path):
     assert np.dtype(file.manifest.dtype).itemsize == 4
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["spaces", "no spaces", "not ASCII"])
+@pytest.mark.parametrize(
+    "kind", fast_slow_soak(["spaces", "no spaces", "not ASCII"], slow=["not ASCII"])
+)
 def test_one_enormous_line_takes_less_than_four_times_its_size(tmp_path: Path, kind: str):
     size = 60_000_000
     path = tmp_path / "line.txt"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
@@ -51,8 +52,9 @@ def fill(disk: Path, leave: int) -> Path:
     return path
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.95, 1.02, 1.9])
+@pytest.mark.parametrize(
+    "share", fast_slow_soak([0.0, 0.05, 0.5, 0.95, 1.02, 1.9], slow=[0.0, 0.5, 1.9])
+)
 def test_a_disk_that_fills_up(
     start, tiny: Callable[..., list[str]], disk: Path, tmp_path: Path, share: float
 ):

@@ -58,7 +58,7 @@ def test_the_run_is_the_same(train: Callable[..., RunFolder], kind: str, option:
         torch.testing.assert_close(others[key], value, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("option", ["block", "selective"])
+@pytest.mark.parametrize("option", fast_slow_soak(["block", "selective"], slow=["selective"]))
 @pytest.mark.parametrize("where", fast_slow_soak(ELSEWHERE, slow=["fsdp2"]))
 def test_the_run_is_the_same_when_spread_or_compiled(
     train: Callable[..., RunFolder], same: Callable[[RunFolder, RunFolder], None], where: str,

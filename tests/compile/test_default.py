@@ -69,7 +69,7 @@ def test_losses_and_names_are_those_without(
     assert on.summary()["flops"] == off.summary()["flops"], "priced before it was compiled"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_resume_and_an_odd_last_batch(train: Callable[..., RunFolder], compiler: dict[str, int]):
     """The last batch of held-out windows is smaller: a second size."""
     given = [*SMALL, *RUN, COMPILED, "scheduler=constant", "trainer.limit_val_batches=null"]

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.run.folder import RunFolder
 from loomlab.run.loading import FinishedRun
@@ -236,8 +237,7 @@ def test_a_resumed_run_equals_the_unbroken_one(train: Train):
     assert_same_weights(whole, again, rtol=0, atol=0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("spread", ["ddp", "tp", "fsdp2"])
+@pytest.mark.parametrize("spread", fast_slow_soak(["ddp", "tp", "fsdp2"], slow=["ddp"]))
 def test_two_processes_equal_one(train: Train, spread: str):
     """Each process has the whole teacher, and asks it about the rows it reads itself."""
     teacher = train(*TEACHER, folder="teacher")

@@ -79,7 +79,7 @@ class Sweeps:
         return {"agentHeartbeat": {"agent": {"id": "a1"}, "commands": json.dumps(commands)}}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_real_agent_trains_what_the_file_says(
     wandb_server: Any, tiny: Callable[..., list[str]], tmp_path: Path
 ):

@@ -34,7 +34,7 @@ def test_orders_are_told_where_both_sides_are_known():
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_it_runs_on_a_small_model(
     train: Callable[..., RunFolder],
     perform: Perform,

@@ -22,7 +22,7 @@ def test_what_starts_from_nothing_composes():
     assert stacks >= 2 * 12
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_orders_run_and_are_compared(
     perform: Perform, tmp_path: Path, tiny: Callable[..., list[str]]
 ):

@@ -34,7 +34,7 @@ def test_what_is_kept_is_a_share_of_the_gain():
     assert verdict == "- clm: keeps 96.0% (95 %: holds), -0.1600 bits/byte from scratch"
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_it_runs_and_is_drawn(perform: Perform, tmp_path: Path, tiny: Callable[..., list[str]]):
     study, output = find_study("distillation"), tmp_path / "drawn"
     small = [o for o in tiny() if o.startswith(("corpus", "paths.cache", "sequence", "logger"))]

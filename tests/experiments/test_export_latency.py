@@ -36,7 +36,7 @@ def test_the_first_calls_do_not_count(bench: ModuleType):
     assert len(calls) == len(times) == bench.WARM + bench.CALLS
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_format_answers(bench: ModuleType, cache_dir: Path, tmp_path: Path):
     text = ["corpus=text", f"corpus.path={ALICE}", "tokenizer=byte"]
     command = [sys.executable, str(FOLDER / "latency_bench.py"), "--smoke", "--rounds", "1"]

@@ -28,7 +28,7 @@ def test_every_option_is_run_and_compared():
     assert seen == {"clm": every, "mlm": every}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_its_table_says_which_are_the_same(
     train: Callable[..., RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

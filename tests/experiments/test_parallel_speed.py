@@ -74,7 +74,7 @@ def test_every_option_is_a_program_that_differs_in_nothing_else(bench: ModuleTyp
         assert config == rest[0]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_its_programs_run(bench: ModuleType, tmp_path: Path):
     """Ours in one process and two, and Lightning's own; other ways have tests of their own."""
     command = [sys.executable, str(FOLDER / "parallel_bench.py"), "--smoke", "--only", "ddp"]

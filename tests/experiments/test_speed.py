@@ -127,7 +127,7 @@ def test_settings_that_measure_nothing_are_refused(arguments: list[str]):
     assert arguments[0] in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("part", ["clm", "mlm", "overhead"])
 def test_every_program_runs(part: str, bench: ModuleType, tmp_path: Path):
     command = [sys.executable, str(FOLDER / "bench.py"), "--smoke", "--markdown"]

@@ -6,7 +6,7 @@ import pytest
 
 from loomlab.format.aot_inductor import AOTInductor
 
-pytestmark = pytest.mark.slow  # tracing and compiling take their time
+pytestmark = pytest.mark.soak  # tracing and compiling take their time
 
 
 @pytest.mark.parametrize("kind", ["gpt", "bert"])

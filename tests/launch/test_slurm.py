@@ -40,7 +40,7 @@ def scancel(*arguments: str) -> None:
     subprocess.run(["scancel", *arguments], check=True)
 
 
-@slow
+@pytest.mark.soak
 def test_time_that_is_up(slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Path):
     """Slurm signals all processes; the job hears of it once, saves, and is queued again."""
     task, ended, until = tasks
@@ -56,7 +56,7 @@ def test_time_that_is_up(slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Pa
     assert (tmp_path / "b" / "log").read_text() == "ready\n", "only that job"
 
 
-@slow
+@pytest.mark.soak
 def test_time_that_is_up_too_often(slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Path):
     task, ended, until = tasks
     launch = opened(Slurm(timeout_min=5, max_num_timeout=0))
@@ -67,7 +67,7 @@ def test_time_that_is_up_too_often(slurm: Path, opened: Opened, tasks: Tasks, tm
     assert (end.exit_code, "timed-out too many times" in end.message) == (None, True)
 
 
-@slow
+@pytest.mark.soak
 def test_what_slurm_kills_is_seen_without_accounting(
     slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Path
 ):
@@ -108,7 +108,7 @@ def test_jobs_of_an_earlier_parent_are_taken_up(
     assert not (tmp_path / "b" / "log").exists()
 
 
-@slow
+@pytest.mark.soak
 def test_a_job_of_another_sweep_is_not_touched(
     slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Path
 ):
@@ -123,7 +123,7 @@ def test_a_job_of_another_sweep_is_not_touched(
     assert end.exit_code == 1, "it ended by itself, at the end of its input"
 
 
-@slow
+@pytest.mark.soak
 def test_what_sbatch_refuses(slurm: Path, opened: Opened, tasks: Tasks, tmp_path: Path):
     task, _, _ = tasks
     launch = opened(Slurm(partition="nowhere", sbatch={"comment": "a test"}))
@@ -157,7 +157,7 @@ class Gate(pl.Callback):
 """
 
 
-@slow
+@pytest.mark.soak
 def test_a_sweep_that_goes_through_everything(
     slurm: Path, tiny: Callable[..., list[str]], tasks: Tasks, tmp_path: Path
 ):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.marks import fast_slow_soak
 from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
@@ -107,6 +108,7 @@ def test_a_dead_server_means_offline(start: Callable, equal: Callable, replies: 
     assert ("cannot be reached" in output) or ("did not start (online)" in output)
 
 
+@pytest.mark.soak
 def test_the_delay_of_a_silent_server_is_bounded(tmp_path: Path):
     """The limit of a start, plus the time the client takes to give up and start again."""
     code = (
@@ -131,6 +133,7 @@ def test_the_delay_of_a_silent_server_is_bounded(tmp_path: Path):
     assert list((tmp_path / "wandb").glob("offline-run-*"))
 
 
+@pytest.mark.soak
 def test_its_folder_is_full_from_the_start(start: Callable, equal: Callable, tmp_path: Path):
     with small_disk(tmp_path / "run" / "wandb", "64k") as disk:
         fill(disk)
@@ -138,6 +141,7 @@ def test_its_folder_is_full_from_the_start(start: Callable, equal: Callable, tmp
     assert "training goes on without W&B" in output
 
 
+@pytest.mark.soak
 def test_its_folder_fills_up(start: Callable, equal: Callable, tmp_path: Path):
     with small_disk(tmp_path / "run" / "wandb", "2m") as disk:
         process = start("logger=wandb", "logger.wandb.mode=offline", stop_at=MIDDLE)
@@ -163,6 +167,7 @@ def services(of: int) -> list[int]:
     return [int(r[0]) for r in rows if int(r[1]) == of and "wandb-core" in r[2]]
 
 
+@pytest.mark.soak
 def test_its_process_is_killed(start: Callable, equal: Callable):
     process = start("logger=wandb", "logger.wandb.mode=offline", stop_at=MIDDLE)
     process.stands_still()
@@ -208,7 +213,7 @@ def test_offline_and_then_synced(start: Callable, equal: Callable, wandb_server:
     assert (corpus.used_by, model.logged_by) == ([run.id], run.id)
 
 
-@pytest.mark.parametrize("mode", ["online", "offline"])
+@pytest.mark.parametrize("mode", fast_slow_soak(["online", "offline"], slow=["online"]))
 def test_interrupted_and_resumed_it_is_one_run(
     start: Callable, equal: Callable, wandb_server: Any, tmp_path: Path, mode: str
 ):
@@ -257,6 +262,7 @@ def test_the_server_goes_away(start: Callable, equal: Callable, wandb_server: An
     assert by_step(wandb_server.run().history) == rows
 
 
+@pytest.mark.soak
 def test_the_server_falls_silent(start: Callable, wandb_server: Any, tmp_path: Path):
     """It takes connections and never replies: one table waits for it, and the next do not."""
     process = start(

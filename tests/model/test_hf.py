@@ -229,7 +229,7 @@ def test_minilm_is_the_encoder_of_its_package(caplog):
     assert "no weights for cls.predictions" in caplog.text
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_smollm2_knows_english():
     if importlib.util.find_spec("gguf") is None:
         pytest.skip("the extra [gguf] is not installed")

@@ -105,7 +105,7 @@ def test_devices_are_processes():
     assert isinstance(DDP(communication="power_sgd").gradients, LowRankGradients)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_path: Path):
     given = [o for o in tiny(*SMALL, *PAIR) if "output_dir" not in o]
     process = start("-m", *given, f"paths.sweep_dir={tmp_path / 'swept'}", "seed=1,2")
@@ -242,7 +242,7 @@ def test_fewer_bytes_and_nearly_the_same_losses(train: Train):
     )
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_messages_of_several_buckets_do_not_overtake_each_other(train: Train):
     """Weights of 19 MB, which DDP sends in buckets of 1 MB and more."""
     more = ["parallelism.communication=power_sgd", "parallelism.power_sgd_start=2"]
@@ -253,7 +253,7 @@ def test_messages_of_several_buckets_do_not_overtake_each_other(train: Train):
     assert rows[-1]["train/loss"] < rows[0]["train/loss"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_seconds_end_all_processes_at_the_same_step(
     start: Start, tiny: Callable[..., list[str]], tmp_path: Path
 ):

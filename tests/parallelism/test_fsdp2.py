@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 
 from loomlab.parallelism.fsdp2 import FSDP2
 from loomlab.run.folder import RunFolder
@@ -20,9 +21,14 @@ KINDS = {
     "mlm": ["model=bert", "objective=mlm", "trainer.accumulate_grad_batches=2"],
     "untied, compiled": ["model.tied=false", "compile=default"],
 }
+WAYS = {
+    "fsdp2 to single": (CUT, []),
+    "single to fsdp2": ([], CUT),
+    "fsdp2 to ddp": (CUT, ["parallelism=ddp", "parallelism.devices=2"]),
+}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, slow=["clm"]))
 def test_two_processes_equal_one(train: Train, same: Same, kind: str):
     alone = train(*LONG, *KINDS[kind], folder="alone")
     pair = train(*LONG, *KINDS[kind], *CUT, folder="pair")
@@ -31,12 +37,10 @@ def test_two_processes_equal_one(train: Train, same: Same, kind: str):
 
 
 @pytest.mark.parametrize(
-    ("first", "then"), [(CUT, []), ([], CUT), (CUT, ["parallelism=ddp", "parallelism.devices=2"])],
-    ids=["fsdp2 to single", "single to fsdp2", "fsdp2 to ddp"],
+    "way", fast_slow_soak(WAYS, slow=["fsdp2 to single"])
 )  # fmt: skip
-def test_a_checkpoint_resumes_under_another_option(
-    train: Train, same: Same, first: list[str], then: list[str]
-):
+def test_a_checkpoint_resumes_under_another_option(train: Train, same: Same, way: str):
+    first, then = WAYS[way]
     constant = [
         *SMALL,
         "scheduler=constant",

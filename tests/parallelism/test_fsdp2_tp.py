@@ -34,7 +34,7 @@ def test_four_processes_go_on_from_one_and_save_the_whole(train: Train, same: Sa
     torch.testing.assert_close(states[1], states[0], rtol=0, atol=5e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_four_processes_find_the_masks_of_one(train: Train, same: Same):
     given = [
         *(*LONG, "model=bert", "objective=mlm", "compression=[prune_gradual]"),

@@ -126,7 +126,7 @@ def test_an_outer_step_after_every_inner_one_is_ddp(pair: list[dict[str, Any]]):
     assert pair[0]["bytes"] == STEPS * 4 * numbers
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_processes_go_apart_and_the_mean_is_shown(pair: list[dict[str, Any]]):
     first, second = pair
     assert not torch.equal(first["own"]["0.weight"], second["own"]["0.weight"])
@@ -135,7 +135,7 @@ def test_processes_go_apart_and_the_mean_is_shown(pair: list[dict[str, Any]]):
     same(first["unbroken"], second["unbroken"])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_round_is_taken_up_in_its_middle(pair: list[dict[str, Any]]):
     """Each process has its weights and its own optimizer again."""
     for found in pair:

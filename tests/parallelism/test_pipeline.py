@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
@@ -25,8 +26,7 @@ KINDS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, slow=["clm"]))
 def test_two_stages_equal_one_process(train: Train, same: Same, kind: str):
     alone = train(*LONG, *KINDS[kind], folder="alone")
     for schedule in ("gpipe", "1f1b"):
@@ -36,7 +36,7 @@ def test_two_stages_equal_one_process(train: Train, same: Same, kind: str):
         same(alone, pair)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_copies_of_two_stages_equal_one_process(train: Train, same: Same):
     alone = train(*LONG, *WORDS, folder="alone")
     copies = ["parallelism.devices=4", "parallelism.data_parallel=2"]
@@ -45,7 +45,7 @@ def test_two_copies_of_two_stages_equal_one_process(train: Train, same: Same):
     same(alone, four)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_checkpoint_resumes_under_another_option(train: Train, same: Same):
     """Saved by a pipeline, it goes on under ddp; what that saves goes on under a pipeline."""
     constant = [*SMALL, "scheduler=constant", "callbacks=[checkpoint]", "layer_decay=0.9"]

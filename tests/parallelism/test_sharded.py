@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.gate import check
 from loomlab.run.folder import RunFolder
@@ -21,7 +22,7 @@ ADAPTERS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_adapters_on_parts_of_layers_then_of_weights(train: Train, same: Same):
     """Half of a run under tp, the rest of it under fsdp2; rounded when it is over."""
     alone = train(*GIVEN, *ADAPTERS, folder="alone")
@@ -34,8 +35,7 @@ def test_adapters_on_parts_of_layers_then_of_weights(train: Train, same: Same):
     assert pair.summary()["compression"] == alone.summary()["compression"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("technique", ["qat", "ternary"])
+@pytest.mark.parametrize("technique", fast_slow_soak(["qat", "ternary"], slow=["qat"]))
 def test_rounding_in_training_is_that_of_one_process(train: Train, same: Same, technique: str):
     given = [*GIVEN, f"compression=[{technique}]"]
     alone = train(*given, folder="alone")

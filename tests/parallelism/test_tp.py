@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
@@ -29,10 +30,14 @@ KINDS = {
 
 BOTH = ["parallelism.loss_parallel=true", "parallelism.sequence_parallel=true"]
 SWITCHES = {"mlm": BOTH, "gated, untied": BOTH}
+WAYS: dict[str, tuple[list[str], list[str]]] = {
+    "tp to single": ([*PARTS, *BOTH], []),
+    "single to tp": ([], PARTS),
+    "fsdp2 to tp": (["parallelism=fsdp2"], [*PARTS, *BOTH]),
+}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, slow=["clm"]))
 def test_two_processes_equal_one(train: Train, same: Same, kind: str):
     alone = train(*LONG, *KINDS[kind], folder="alone")
     pair = train(*LONG, *KINDS[kind], *PARTS, *SWITCHES.get(kind, []), folder="pair")
@@ -40,15 +45,9 @@ def test_two_processes_equal_one(train: Train, same: Same, kind: str):
     same(alone, pair)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [([*PARTS, *BOTH], []), ([], PARTS), (["parallelism=fsdp2"], [*PARTS, *BOTH])],
-    ids=["tp to single", "single to tp", "fsdp2 to tp"],
-)
-def test_a_checkpoint_resumes_under_another_option(
-    train: Train, same: Same, first: list[str], then: list[str]
-):
+@pytest.mark.parametrize("way", fast_slow_soak(WAYS, slow=["fsdp2 to tp"]))
+def test_a_checkpoint_resumes_under_another_option(train: Train, same: Same, way: str):
+    first, then = WAYS[way]
     constant = [*SMALL, "scheduler=constant", "callbacks=[checkpoint]"]
     straight = train(*constant, "budget.steps=8", folder="straight")
     folder = train(*constant, "budget.steps=4", *first)

@@ -154,7 +154,7 @@ def published(
     return wandb_server, tmp_path / "mine", loom
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_every_key_is_one_that_the_runs_sent_and_publishing_twice_updates(published: Any):
     server, folder, loom = published
     printed = loom("dashboard", "publish", str(folder), "--print", WANDB_API_KEY="")

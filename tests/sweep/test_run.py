@@ -109,6 +109,7 @@ def rows(run: Path) -> list[dict[str, float]]:
             for row in read_metrics(run / "metrics.csv")]  # fmt: skip
 
 
+@pytest.mark.soak
 def test_twelve_jobs_and_everything_that_can_happen_to_them(sweep: Sweep, wandb_server: Any):
     """One is killed, one raises, one leaves, the parent is killed; the same command ends it."""
     for seed, what in ((1, "raise"), (2, "exit"), (3, "wait")):

