@@ -53,7 +53,7 @@ def test_a_sweep_starts_its_processes_itself():
 def test_a_further_attempt_goes_on_where_the_last_state_is(tmp_path: Path):
     given = ["parallelism=ddp", "seed=3", "paths.output_dir=elsewhere"]
     assert resumed(place(), None, given) == given
-    fresh = ["parallelism=ddp", "seed=3", f"paths.output_dir='{tmp_path}'"]
+    fresh = ["parallelism=ddp", "seed=3", f"paths.output_dir='{tmp_path}'", "overwrite=true"]
     assert resumed(place(), tmp_path, given) == fresh
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").touch()

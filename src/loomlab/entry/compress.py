@@ -70,7 +70,7 @@ def compress_one(
     from loomlab.compose.gate import check
     from loomlab.compose.search import all_conf_dirs
     from loomlab.run.folder import RunFolder
-    from loomlab.run.moving_in import clear, refuse_inhabited
+    from loomlab.run.moving_in import claim
     from loomlab.run.output import probe
     from loomlab.run.session import execute, record_choice
 
@@ -83,9 +83,7 @@ def compress_one(
         raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
     output = Path(str(config.hydra.run.dir))
     probe(output, "paths.output_dir")
-    if config.overwrite:
-        clear(output)
-    refuse_inhabited(output)
+    claim(output, config.overwrite)
     plain = record_choice(config, all_conf_dirs()[1:])
     plain.paths.output_dir = str(output)
     folder = RunFolder(output)

@@ -44,7 +44,7 @@ def drop(stream: TextIO) -> None:
 
 def work_on_without_reader() -> None:
     """For verbs that do work: it goes on, whoever reads or does not."""
-    sys.stdout, sys.stderr = Deaf(sys.stdout), Deaf(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Deaf(sys.stdout), Deaf(sys.stderr)
 
 
 def complain(text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from loomlab.compression.base import Compression
@@ -17,6 +20,7 @@ from loomlab.device import on, placed, wait_for
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
 from loomlab.run.evaluation import evaluate
+from loomlab.run.folder import RunFolder
 
 TIMED = 5  # passes of which the median is the latency
 
@@ -93,3 +97,18 @@ def latency(objective: Objective, corpus: Corpus) -> float:
             seconds.append(time.perf_counter() - started)
     objective.train(training)
     return statistics.median(seconds)
+
+
+def save_model(objective: Objective, folder: RunFolder) -> None:
+    """Write the model and its tokenizer in Transformers layout; whole or not at all."""
+    partial = folder.path / ".model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        objective.model.save_pretrained(partial)  # type: ignore[operator]
+        objective.exported_tokenizer().save_pretrained(partial)
+        shutil.rmtree(folder.model, ignore_errors=True)
+        partial.rename(folder.model)
+    except SafetensorError as error:  # that is how a full disk shows here
+        raise OSError(errno.ENOSPC, str(error)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -41,6 +41,13 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
+def claim(folder: Path, overwrite: bool) -> None:
+    """Remove the run that is in a folder, or refuse the folder."""
+    if overwrite:
+        clear(folder)
+    refuse_inhabited(folder)
+
+
 def new_folder(folder: Path) -> Path:
     """Make a folder that was not there; one of a name beside it where another process was first.
 

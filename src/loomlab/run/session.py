@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import math
-import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from safetensors import SafetensorError
 
 from loomlab.allow import authorize
 from loomlab.callbacks.store import BEST, CheckpointStore, read_state
@@ -34,7 +31,7 @@ from loomlab.run.assembly import (
 )
 from loomlab.run.environment import describe_environment
 from loomlab.run.evaluation import evaluate
-from loomlab.run.finishing import as_saved, finish_model, measured, sizes
+from loomlab.run.finishing import as_saved, finish_model, measured, save_model, sizes
 from loomlab.run.folder import RunFolder
 from loomlab.run.held_out import read_all, say_what_is_validated
 from loomlab.run.measured import keep_measured_choices
@@ -161,7 +158,7 @@ def _finish(
     whole = (parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches)
     before = finish_model(parts.compression, *whole, measured_before)
     best = scored or evaluate(*whole)
-    save_model(parts, folder)
+    save_model(parts.objective, folder)
     if not before:
         return best, {}
     after = as_saved(parts.objective, parts.corpus, folder.model)
@@ -244,26 +241,11 @@ def _count(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str,
     for logger in loggers:
         logger.log_metrics(numbers, step=steps)
         logger.finalize("success")
-    save_model(parts, folder)
+    save_model(parts.objective, folder)
     return {
         "final": numbers, "best": numbers, "steps": steps, "tokens": len(tokens),
         "training_seconds": round(seconds, 3),
     }  # fmt: skip
-
-
-def save_model(parts: Assembled, folder: RunFolder) -> None:
-    """Write the model and its tokenizer in Transformers layout; whole or not at all."""
-    partial = folder.path / ".model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        parts.objective.model.save_pretrained(partial)  # type: ignore[operator]
-        parts.objective.exported_tokenizer().save_pretrained(partial)
-        shutil.rmtree(folder.model, ignore_errors=True)
-        partial.rename(folder.model)
-    except SafetensorError as error:  # that is how a full disk shows here
-        raise OSError(errno.ENOSPC, str(error)) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
