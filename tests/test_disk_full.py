@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.marks import fast_slow_soak
 from tests.patience import PATIENCE
+from tests.small_disk import small_disk
 from tests.warm import WarmProcess
 
 from loomlab.callbacks.store import CheckpointStore
@@ -25,12 +26,8 @@ STEP = 1 << 12
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of 64 MB, which the temporary files of other programs are not on."""
-    at = tmp_path_factory.mktemp("disk")
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(at)]
-    if os.getuid() or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small file system is not permitted here")
-    yield at
-    subprocess.run(["umount", "-l", str(at)], check=True)
+    with small_disk(tmp_path_factory.mktemp("disk"), "64m") as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -1,19 +1,18 @@
 """Whatever happens to W&B, training ends well, with the result of a run without it."""
 
-import contextlib
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.marks import fast_slow_soak
 from tests.patience import PATIENCE
+from tests.small_disk import fill, small_disk
 from tests.warm import WarmProcess
 
 from loomlab.run.folder import RunFolder
@@ -74,26 +73,6 @@ def equal(start: Callable[..., WarmProcess], tmp_path: Path, undisturbed: Path):
         return output
 
     return check
-
-
-@contextmanager
-def small_disk(at: Path, size: str) -> Iterator[Path]:
-    """A file system in memory of so many bytes."""
-    at.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)]
-    if os.getuid() or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("mounting a small file system is not permitted here")
-    try:
-        yield at
-    finally:
-        subprocess.run(["umount", "-l", str(at)], check=True)
-
-
-def fill(folder: Path) -> None:
-    """Write until the disk is full."""
-    with (folder / "fill").open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
 
 
 @pytest.mark.parametrize("replies", [False, True], ids=["closed port", "accepts and is silent"])
