@@ -79,6 +79,8 @@ Said = Callable[..., str]
             "loomlab.model.gpt.GPTConfig?",
         ),
         (["~optimizer"], "optimizer: no such option is selected"),
+        (["resume="], "resume: is empty; give a folder, or leave resume out"),
+        (["init=''"], "init: is empty; give a folder, or leave init out"),
         (["model=hf"], "needs exactly one of model.name"),
         (
             ["model=hf", "model.architecture_type=gtp2"],

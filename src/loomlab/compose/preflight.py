@@ -213,7 +213,9 @@ def _sources(resolved: dict[str, Any]) -> Iterator[Problem]:
     known = {k: v for k, v in resolved.items() if v != "???" and "${" not in str(v)}
     for key in ("init", "resume"):
         value = known.get(key)
-        if value is not None and not Path(str(value)).exists():
+        if value == "":
+            yield Problem(key, "is empty", f"give a folder, or leave {key} out")
+        elif value is not None and not Path(str(value)).exists():
             yield Problem(key, f"{value} does not exist", "give a run folder or a saved model")
     for key, value in resolved["paths"].items():
         if key not in PATHS:

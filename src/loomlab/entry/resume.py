@@ -24,8 +24,8 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
         InputError: the folder is no run folder.
     """
     named = [o for o in overrides if o.startswith("resume=")]
-    if not named or named[-1] in ("resume=null", "resume="):
-        return overrides
+    if not named or named[-1] == "resume=null" or not value_of(named[-1]):
+        return overrides  # none, or an empty one, which the gate refuses
     from loomlab.run.folder import RunFolder
 
     path = value_of(named[-1])

@@ -14,6 +14,7 @@ class Meter(pl.Callback):
     """Scores the micro-batches of every logged step and sends the numbers to all loggers."""
 
     due = 0  # the step whose micro-batches are being scored
+    rate = 0.0  # of the step that was taken last
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -23,6 +24,12 @@ class Meter(pl.Callback):
         if will_be_logged(trainer) and pl_module.training_scores is None:
             pl_module.training_scores = pl_module.new_scores()
             self.due = trainer.global_step + 1
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
+    ) -> None:
+        """Note the rate the step is taken with; the schedule moves on right after it."""
+        self.rate = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -38,6 +45,6 @@ class Meter(pl.Callback):
         scores.reduce()
         result = scores.result(pl_module.bytes_per_token)
         numbers = {f"train/{k}": v for k, v in result.items()}
-        numbers["train/lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        numbers["train/lr"] = self.rate
         trainer.callback_metrics["train/loss"] = result["loss"]  # type: ignore[assignment]
         send(trainer, numbers)
