@@ -71,6 +71,18 @@ def test_another_metric_can_be_watched(train: Callable[..., RunFolder]):
     assert state["best"] == pytest.approx(min(losses), rel=1e-6)
 
 
+def test_a_metric_says_itself_which_way_is_better(train: Callable[..., RunFolder]):
+    folder = train(
+        *RUN, "callbacks.checkpoint.monitor=val/accuracy", "budget.steps=20", "optimizer.lr=0.02",
+        "trainer.val_every_n_steps=4",
+    )  # fmt: skip
+    rows = {r["val/accuracy"] for r in read_metrics(folder.metrics) if "val/accuracy" in r}
+    assert len(rows) > 1
+    state = load(folder.checkpoints / "last.ckpt")["callbacks"]["Checkpoint"]
+    assert -state["best"] == pytest.approx(max(rows), rel=1e-6)
+    assert folder.summary()["best"]["val/accuracy"] == pytest.approx(max(rows), rel=1e-6)
+
+
 class Watch(pl.Callback):
     """Notes the step that last.ckpt holds after every micro-batch."""
 

@@ -79,6 +79,14 @@ Said = Callable[..., str]
             "loomlab.model.gpt.GPTConfig?",
         ),
         (["~optimizer"], "optimizer: no such option is selected"),
+        (
+            ["callbacks.checkpoint.monitor=val/accuracy", "callbacks.checkpoint.mode=min"],
+            "callbacks.checkpoint.mode: min, but more of val/accuracy is better; leave it out",
+        ),
+        (
+            ["callbacks=[early_stop]", "callbacks.early_stop.mode=max"],
+            "callbacks.early_stop.mode: max, but less of val/bits_per_byte is better",
+        ),
         (["resume="], "resume: is empty; give a folder, or leave resume out"),
         (["init=''"], "init: is empty; give a folder, or leave init out"),
         (["model=hf"], "needs exactly one of model.name"),
@@ -106,6 +114,7 @@ def test_refusal(said: Said, overrides: list[str], expected: str):
         ["trainer.gradient_clip_val=null"],
         ["~callbacks.samples"],
         ["logger=none"],
+        ["callbacks.checkpoint.monitor=val/accuracy", "callbacks.checkpoint.mode=max"],
     ],
     ids=str,
 )

@@ -52,6 +52,19 @@ def test_the_lowest_is_first_and_masked_models_are_apart(train: Train, tmp_path:
     assert differing_axes(rows) == ["model", "objective"]
 
 
+def test_an_own_objective_says_what_its_numbers_are(train: Train, tmp_path: Path):
+    """By a name that nobody here knows: what counts is what its class says."""
+    plain = train(*SMALL, folder="plain")
+    own = train(*SMALL, "model=bert", "objective=mlm", folder="own")
+    choice = {**own.summary()["choice"], "objective": "mine"}
+    changed(own, choice=choice, best=numbers(0.5))
+    changed(plain, best={**numbers(3.0), "val/score": 0.2}, more_is_better=["val/score"])
+    rows = finished_rows([tmp_path])
+    assert [row.pseudo for row in rows] == [False, True]
+    assert rows[0].prefers_more("val/score")
+    assert not rows[0].prefers_more("val/accuracy"), "it does not say so"
+
+
 def test_runs_that_are_not_finished_are_left_out(train: Train, tmp_path: Path):
     for status in ("finished", "failed", "running"):
         changed(train(*SMALL, folder=status), status=status)

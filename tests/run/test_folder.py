@@ -17,6 +17,7 @@ from loomlab.run.metrics_file import read_metrics
 SCORES = {"loss", "perplexity", "bits_per_byte", "accuracy"}
 SUMMARY = {
     *("schema_version", "status", "choice", "runtime", "final", "best", "steps", "precision"),
+    *("kind", "more_is_better"),
     *("training_seconds", "parameters", "tokens", "flops", "peak_memory_bytes", "compression"),
     *("owns", "corpus", "versions", "machine", "git", "seconds", "metric", "reports", "threads"),
 }

@@ -19,7 +19,6 @@ from loomlab.callbacks.store import BEST, LAST, CheckpointStore
 from loomlab.measure.whole import local
 
 log = logging.getLogger("loomlab")
-MORE_IS_BETTER = ("accuracy", "f1", "matthews")
 
 
 class Checkpoint(pl.Callback):
@@ -36,7 +35,8 @@ class Checkpoint(pl.Callback):
     ) -> None:
         """`every_n_train_steps` of None saves before and after each validation.
 
-        `monitor` and `mode` of None mean what the objective is compared by.
+        `monitor` of None means what the objective is compared by, `mode` of None the way in which
+        the objective says that the metric is better.
         """
         self.every_n_train_steps = every_n_train_steps
         self.keep_best = keep_best
@@ -127,13 +127,13 @@ def monitored(
 
     By default the metric that runs of this objective are compared by.
     """
-    default, direction = pl_module.best_by  # type: ignore[misc]
-    value = trainer.callback_metrics.get(metric or default)
+    name = metric or str(pl_module.best_by[0])  # type: ignore[index]
+    value = trainer.callback_metrics.get(name)
     if value is None:
         return None
-    if metric and not mode:
-        mode = "max" if metric.endswith(MORE_IS_BETTER) else "min"
-    return float(value) * (-1.0 if (mode or direction) == "max" else 1.0)
+    more: Any = pl_module.more_is_better
+    way = mode or ("max" if name.rpartition("/")[2] in more else "min")
+    return float(value) * (-1.0 if way == "max" else 1.0)
 
 
 def just_stepped(trainer: pl.Trainer) -> bool:

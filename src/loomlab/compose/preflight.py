@@ -206,6 +206,23 @@ def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
         if names and value is not None and value not in known:
             what = f"{objective} reports no '{value}'"
             yield Problem(path, what, did_you_mean(str(value), known, "metrics"))
+    if objective is not None:
+        yield from _directions(config, objective)
+
+
+def _directions(config: DictConfig, objective: Pick) -> Iterator[Problem]:
+    """Which way a metric is better belongs to it."""
+    more, (compared_by, _) = (
+        objective.declares("more_is_better", ()),
+        objective.declares("best_by", ("", "")),
+    )
+    for keeper in ("callbacks.checkpoint", "callbacks.early_stop"):
+        mode = OmegaConf.select(config, f"{keeper}.mode")
+        metric = str(OmegaConf.select(config, f"{keeper}.monitor") or compared_by)
+        right = "max" if metric.rpartition("/")[2] in more else "min"
+        if mode is not None and mode != right:
+            what = f"{mode}, but {'more' if right == 'max' else 'less'} of {metric} is better"
+            yield Problem(f"{keeper}.mode", what, "leave it out")
 
 
 def _sources(resolved: dict[str, Any]) -> Iterator[Problem]:

@@ -18,12 +18,14 @@ def _unknown(step: int) -> dict[str, float]:
 class Facts:
     """What a run knows when its logger is made.
 
-    sweep: name of the sweep it is a job of. metrics: names of its held-out numbers. corpus: what
-    its text is identified by, with counts. costs: tokens, flops and seconds of a step.
+    sweep: name of the sweep it is a job of. metrics: names of its held-out numbers, and those of
+    which more is better. corpus: what its text is identified by, with counts. costs: tokens, flops
+    and seconds of a step.
     """
 
     sweep: str | None = None
     metrics: tuple[str, ...] = ()
+    more_is_better: tuple[str, ...] = ()
     corpus: Mapping[str, Any] = field(default_factory=dict)
     costs: Callable[[int], Mapping[str, float]] = _unknown
 

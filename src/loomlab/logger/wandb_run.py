@@ -13,7 +13,6 @@ from typing import Any
 from lightning_fabric.loggers.logger import _DummyExperiment as DummyExperiment
 from pytorch_lightning.loggers import WandbLogger
 
-from loomlab.callbacks.checkpoint import MORE_IS_BETTER
 from loomlab.errors import first_line
 from loomlab.logger.base import Facts
 from loomlab.logger.wandb_artifacts import corpus_artifact, results
@@ -66,7 +65,7 @@ class SteadyWandbLogger(WandbLogger):
             handler.handleError = _unsaid  # type: ignore[method-assign]
         run.define_metric("*", step_metric=self.x_axis, step_sync=True)
         for name in self.facts.metrics:
-            best = "max" if name.endswith(MORE_IS_BETTER) else "min"
+            best = "max" if name in self.facts.more_is_better else "min"
             run.define_metric(name, summary=best, step_metric=self.x_axis, step_sync=True)
         if self.artifacts != "none" and self.facts.corpus:
             # what use_artifact does, without its wait for the upload, and offline as well

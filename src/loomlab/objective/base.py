@@ -29,8 +29,9 @@ class Objective(pl.LightningModule):
     """A LightningModule that turns token windows into a loss; subclasses say which.
 
     `head` is the model head it needs, `reads` how it reads its corpus, `metrics` what it reports,
-    `best_by` the one its runs are compared by and which way; `collate` makes a batch, and
-    `select` or `predict` scores it.
+    `more_is_better` which way they go, `best_by` the one its runs are compared by and which way,
+    `kind` likelihood, pseudo_likelihood or labels; `collate` makes a batch, and `select` or
+    `predict` scores it.
     head_chunk: rows of logits computed at a time where the model can part with its head; 0 for
     all at once. It changes memory and speed, not the loss.
     """
@@ -39,6 +40,8 @@ class Objective(pl.LightningModule):
     reads = "windows"
     metrics = ("loss", "perplexity", "bits_per_byte", "accuracy")
     best_by = ("val/bits_per_byte", "min")
+    more_is_better: ClassVar[tuple[str, ...]] = ("accuracy",)  # of `metrics`; less of the others
+    kind = "likelihood"  # what its numbers are of; runs of unlike kinds are not ranked together
     layer_decay = 1.0  # rate of each layer, relative to the one above
     schedule: Any = None
     spread: Callable[[nn.Module, Any], None] | None = None  # cuts the model up, once

@@ -35,6 +35,8 @@ class Classification(Objective):
     reads = "rows"
     metrics = ("loss", "accuracy", "f1", "matthews")
     best_by = ("val/accuracy", "max")
+    more_is_better = ("accuracy", "f1", "matthews")
+    kind = "labels"
     requires = {"corpus.labelled": (True,), "model.trained_by": ("gradient",)}
     refuses = {"corpus.document_mask": (True,)}
     because = {

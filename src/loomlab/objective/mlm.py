@@ -24,6 +24,7 @@ class MaskedLM(Objective):
     """
 
     head = "masked_lm"
+    kind = "pseudo_likelihood"  # each masked token is told from both sides
     requires = {"model.architecture": ("encoder", "any"), "model.trained_by": ("gradient",)}
     because = {
         "model.architecture": "a decoder cannot see what follows a mask",

@@ -10,7 +10,7 @@ from typing import Any
 
 from loomlab.errors import InputError, did_you_mean
 from loomlab.report.find import named
-from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER
+from loomlab.report.metric import LIKELIHOOD
 from loomlab.report.pareto import front
 from loomlab.report.row import Row
 from loomlab.report.settings import differing, parsed, same_as, shown
@@ -71,7 +71,8 @@ class Comparison:
     @property
     def more_is_better(self) -> bool:
         """Which way is better."""
-        return self.metric in MORE_IS_BETTER
+        rows = (row for group in self.groups for row in group.rows)
+        return any(row.prefers_more(self.metric) for row in rows)
 
 
 def compare(
@@ -138,7 +139,7 @@ def _measure(group: Group, metric: str) -> None:
             unfinished.append(value)
     group.values = {seed: sum(values) / len(values) for seed, values in found.items()}
     group.mean, group.spread = mean_and_spread(list(group.values.values()))
-    best = max if metric in MORE_IS_BETTER else min
+    best = max if any(row.prefers_more(metric) for row in group.rows) else min
     group.so_far = best(unfinished, default=None)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from loomlab import __version__
 from loomlab.report.collect import collect
 from loomlab.report.importance import HOW, Importance, importance, ranked
-from loomlab.report.metric import MORE_IS_BETTER
 from loomlab.report.page_samples import samples
 from loomlab.report.row import COSTS, Row
 from loomlab.report.thinning import Columns, curves, knots, logged, read_columns, rounded
@@ -44,7 +43,10 @@ def page_data(folder: Path) -> dict[str, Any]:
         "command": _command(ledger.definition()),
         "states": dict(Counter(job.state for job in jobs).most_common()),
         "settings": settings,
-        "metrics": [{"name": name, "more": name in MORE_IS_BETTER} for name in metrics],
+        "metrics": [
+            {"name": name, "more": any(row.prefers_more(name) for row in rows.values())}
+            for name in metrics
+        ],
         "costs": [c for c in COSTS if any(run["costs"].get(c) is not None for run in runs)],
         "logged": _logged(tables, metrics),
         "points": points,

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.table import Table
 
 from loomlab.report.collect import collect
-from loomlab.report.metric import MORE_IS_BETTER
 from loomlab.report.row import Row
 from loomlab.report.settings import differing, shown
 from loomlab.report.sheet import Sheet, markdown, rich_sheet
@@ -29,7 +28,7 @@ def rank_key(row: Row, metric: str) -> tuple[bool, bool, float]:
     """Runs that predict labels stand apart, ranked by their own metric; so do masked ones."""
     if row.labels:
         metric = row.metric or "val/accuracy"
-    sign = -1.0 if metric in MORE_IS_BETTER else 1.0
+    sign = -1.0 if row.prefers_more(metric) else 1.0
     return row.labels, row.pseudo, sign * row.best.get(metric, sign * math.inf)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from loomlab.errors import first_line
-from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, PSEUDO
+from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, PSEUDO, PSEUDO_LIKELIHOOD
 from loomlab.report.settings import SEED, Settings, of_config, of_overrides, parsed
 from loomlab.run.folder import CONFIG, RunFolder
 from loomlab.run.ledger import DONE, REFUSED, RUNNING, Job
@@ -53,7 +54,13 @@ class Row:
     @property
     def pseudo(self) -> bool:
         """Whether its likelihood is one of masked tokens."""
+        if "kind" in self.summary:
+            return bool(self.summary["kind"] == PSEUDO_LIKELIHOOD)
         return self.choice.get("objective") in PSEUDO
+
+    def prefers_more(self, metric: str) -> bool:
+        """Whether more of one of its numbers is better."""
+        return metric in self.summary.get("more_is_better", MORE_IS_BETTER)
 
     @property
     def labels(self) -> bool:
@@ -143,7 +150,7 @@ def _numbers(
     costs = _plain({name: told.get(name) for name in COSTS})
     if summary.get("best") is None:
         rows = read_so_far(run.metrics)
-        best, final = _held_out(rows)
+        best, final = _held_out(rows, summary.get("more_is_better", MORE_IS_BETTER))
         last = rows[-1] if rows else {}
         costs = {k: last[k] for k in ("tokens", "flops", "seconds") if k in last} | costs
     if size := model_bytes(run):
@@ -158,7 +165,9 @@ def _plain(node: Any) -> dict[str, float]:
     return {name: value for name, value in node.items() if isinstance(value, int | float)}
 
 
-def _held_out(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
+def _held_out(
+    rows: list[dict[str, Any]], more: Collection[str]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Best and last of every held-out number; what is no number is never the best."""
     series: dict[str, list[float]] = {}
     for row in rows:
@@ -167,7 +176,7 @@ def _held_out(rows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, f
                 series.setdefault(name, []).append(value)
     best = {}
     for name, values in series.items():
-        better = max if name in MORE_IS_BETTER else min
+        better = max if name in more else min
         best[name] = better((v for v in values if not math.isnan(v)), default=math.nan)
     return best, {name: values[-1] for name, values in series.items()}
 

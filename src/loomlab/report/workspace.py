@@ -10,7 +10,7 @@ from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.report.collect import collect
-from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER
+from loomlab.report.metric import LIKELIHOOD
 from loomlab.report.row import Row, read_config
 from loomlab.report.settings import SEED
 from loomlab.run.ledger import is_sweep
@@ -38,6 +38,7 @@ class Subject:
     metric: str
     settings: dict[str, bool]
     runs: int
+    more_is_better: bool = False
 
     @property
     def best(self) -> str:
@@ -47,7 +48,7 @@ class Subject:
     @property
     def less_is_better(self) -> bool:
         """Whether the best run is the first of an ascending order."""
-        return self.metric not in MORE_IS_BETTER
+        return not self.more_is_better
 
 
 def subject(folder: Path, entity: str | None = None, project: str | None = None) -> Subject:
@@ -65,12 +66,14 @@ def subject(folder: Path, entity: str | None = None, project: str | None = None)
             f"no run of {folder} was logged to W&B: train with logger=wandb (or logger=many)"
         )
     metrics = Counter(row.metric for row in rows if row.metric).most_common(1)
+    metric = metrics[0][0] if metrics else LIKELIHOOD
     return Subject(
         name=folder.resolve().name,
         project=project or str(logger["project"]),
         entity=entity or str(logger.get("entity") or ""),
         group=str(logger.get("group") or folder.resolve().name),
-        metric=metrics[0][0] if metrics else LIKELIHOOD,
+        metric=metric,
+        more_is_better=any(row.prefers_more(metric) for row in rows),
         settings=_settings(rows),
         runs=len(rows),
     )

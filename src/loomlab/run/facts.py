@@ -26,6 +26,7 @@ def facts_of(
     return Facts(
         sweep=above.name if is_sweep(above) else None,
         metrics=tuple(f"val/{name}" for name in objective.metrics),
+        more_is_better=tuple(f"val/{name}" for name in objective.more_is_better),
         corpus=_identity(str(OmegaConf.select(config, "choice.corpus")), corpus),
         costs=metrics.costs,
     )

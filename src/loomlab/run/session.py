@@ -67,6 +67,9 @@ def execute(config: DictConfig, folder: RunFolder, trains: bool = True) -> float
         summary["precision"] = precision.lightning
         folder.write_summary(summary)
         parts = assemble(config, folder, compressed=trains)
+        summary["kind"] = parts.objective.kind
+        summary["more_is_better"] = [f"val/{name}" for name in parts.objective.more_is_better]
+        folder.write_summary(summary)
         if not trains:
             numbers = _compress(config, parts, folder, precision)
         elif parts.counted:

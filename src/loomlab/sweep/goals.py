@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 
 from loomlab.compose.source import read_target
 from loomlab.errors import InputError, did_you_mean
-from loomlab.report.metric import MORE_IS_BETTER
 
 # Numbers of summary.json that say what a run cost; less of each is better.
 COSTS = ("parameters", "tokens", "flops", "seconds", "training_seconds", "peak_memory_bytes")
@@ -53,7 +52,8 @@ def goals(
         if name not in known:
             hint = did_you_mean(name, known, "what runs report")
             raise InputError(f"sweep.objectives: not every run reports '{name}'; {hint}")
-    default = ["max" if name in MORE_IS_BETTER else "min" for name in names]
+    more = {HELD_OUT + name for c in configs for name in _declared(c, "more_is_better")}
+    default = ["max" if name in more else "min" for name in names]
     return [Goal(n, d) for n, d in zip(names, directions or default, strict=True)]
 
 
