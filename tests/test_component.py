@@ -57,7 +57,7 @@ def test_a_prefix_allows_whole_names_only(outside, monkeypatch, prefix):
         ({"_target_": "loomlab.attention.absent.Full"}, "cannot be imported"),
         ({"_target_": "loomlab.attention.full.Fall"}, "cannot be imported"),
         ({"_target_": "loomlab.attention.full.F"}, "really module"),
-        ({"_target_": "loomlab.model.gpt.next_token_loss"}, "none of the classes"),
+        ({"_target_": "loomlab.model.transformer.loss_options"}, "none of the classes"),
         ({"_target_": "loomlab.position.none.NoPosition"}, "not a kind of"),
         ({"_target_": "loomlab.attention.full.Full", "window": 3}, "does not take"),
     ],

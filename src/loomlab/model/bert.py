@@ -5,7 +5,6 @@ Shapes: B batch, T tokens, M masked tokens, D width, V vocabulary, C labels.
 
 from typing import Annotated, Any, Literal
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -19,7 +18,7 @@ from loomlab.errors import InputError
 from loomlab.model.block import ACTIVATIONS, make_norm
 from loomlab.model.classifier import SequenceClassifier
 from loomlab.model.config import TransformerConfig
-from loomlab.model.transformer import Transformer, TransformerModel
+from loomlab.model.transformer import Transformer, TransformerModel, loss_options
 
 
 class BERTConfig(TransformerConfig):
@@ -153,7 +152,8 @@ class BERTForMaskedLM(TransformerModel):
         logits, loss = self.head(hidden), None
         if labels is not None:
             target = labels.flatten() if masked_index is None else labels.flatten()[masked_index]
-            loss = F.cross_entropy(logits.flatten(0, -2).float(), target)
+            told = loss_options(kwargs)
+            loss = self.loss_function(logits, target, vocab_size=logits.shape[-1], **told)
         return MaskedLMOutput(loss=loss, logits=logits)
 
 

@@ -43,7 +43,8 @@ class SequenceClassifier(TransformerModel):
         hidden_BTD = self.transformer(
             input_ids, attention_mask=attention_mask, position_ids=position_ids
         ).last_hidden_state
-        return classified(self.label_logits(hidden_BTD, input_ids, attention_mask), labels)
+        logits_BC = self.label_logits(hidden_BTD, input_ids, attention_mask)
+        return classified(logits_BC, labels, kwargs.get("num_items_in_batch"))
 
 
 def last_kept(input_ids_BT: Tensor, attention_mask_BT: Tensor | None) -> Tensor:
@@ -55,14 +56,21 @@ def last_kept(input_ids_BT: Tensor, attention_mask_BT: Tensor | None) -> Tensor:
     return (attention_mask_BT.long() * place_T).argmax(-1)
 
 
-def classified(logits_BC: Tensor, labels: Tensor | None) -> SequenceClassifierOutput:
+def classified(
+    logits_BC: Tensor, labels: Tensor | None, count: Tensor | int | None = None
+) -> SequenceClassifierOutput:
     """The output of a classifier, with the mean loss if there are labels, in float32.
 
-    labels: (B,) numbers, or (B, C) zeros and ones where a text may have several.
+    labels: (B,) numbers, or (B, C) zeros and ones where a text may have several. count: labels
+    of all micro-batches of the step, by which their sum is divided instead.
     """
-    loss = None
+    loss, reduction = None, "mean" if count is None else "sum"
     if labels is not None and labels.dim() == 1:
-        loss = F.cross_entropy(logits_BC.float(), labels)
+        loss = F.cross_entropy(logits_BC.float(), labels, reduction=reduction)
     elif labels is not None:
-        loss = F.binary_cross_entropy_with_logits(logits_BC.float(), labels.float())
+        loss = F.binary_cross_entropy_with_logits(
+            logits_BC.float(), labels.float(), reduction=reduction
+        )
+    if loss is not None and count is not None:
+        loss = loss / count
     return SequenceClassifierOutput(loss=loss, logits=logits_BC)

@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, D width, V vocabulary, C labels.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -21,7 +20,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from loomlab.errors import InputError
 from loomlab.model.classifier import SequenceClassifier, last_kept
 from loomlab.model.config import TransformerConfig
-from loomlab.model.transformer import Transformer, TransformerModel
+from loomlab.model.transformer import Transformer, TransformerModel, loss_options
 
 
 class GPTConfig(TransformerConfig):
@@ -95,6 +94,8 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
 
         Args:
             labels: (B, T), the input ids themselves (shifted here); -100 is ignored.
+            num_items_in_batch, shift_labels: as Transformers' Trainer passes them: the loss is the
+                sum over the labels divided by that number; labels that are shifted already.
             logits_to_keep: compute the logits of only so many last tokens; 0 for all.
         The other arguments are those of `Transformer.forward`.
         """
@@ -108,17 +109,14 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
         )
         logits_BTV = self.lm_head(output.last_hidden_state[:, -logits_to_keep:])
-        loss = None if labels is None else next_token_loss(logits_BTV, labels)
+        loss, told = None, loss_options(kwargs)
+        if labels is not None or "shift_labels" in told:
+            loss = self.loss_function(
+                logits_BTV, labels, vocab_size=self.config.vocab_size, **told
+            )
         return CausalLMOutputWithPast(
             loss=loss, logits=logits_BTV, past_key_values=output.past_key_values
         )
-
-
-def next_token_loss(logits_BTV: Tensor, labels_BT: Tensor) -> Tensor:
-    """The mean loss of predicting each next label, in float32; -100 is ignored."""
-    # Shifting the labels instead of the logits saves a copy of the largest tensor.
-    targets_BT = F.pad(labels_BT[:, 1:], (0, 1), value=-100)
-    return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
 
 
 class GPTForSequenceClassification(SequenceClassifier):

@@ -4,6 +4,7 @@ Shapes: B batch, T tokens, S keys (T and what a cache holds), D width.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -18,6 +19,18 @@ from loomlab.model.config import TransformerConfig
 from loomlab.position.base import Position
 
 LEARNED = {"_target_": "loomlab.position.learned.Learned"}
+
+
+LOSS_OPTIONS = ("num_items_in_batch", "shift_labels")
+
+
+def loss_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What Transformers' Trainer tells a model about its loss, out of all that it was given.
+
+    A model that takes any keyword is believed to divide its loss by the labels of all
+    micro-batches and ranks, `num_items_in_batch`.
+    """
+    return {name: given[name] for name in LOSS_OPTIONS if given.get(name) is not None}
 
 
 class TransformerModel(PreTrainedModel):

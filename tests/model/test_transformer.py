@@ -1,0 +1,81 @@
+"""What Transformers' Trainer expects of a model that it trains: the loss of a whole step."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+from transformers.loss.loss_utils import ForCausalLMLoss, ForMaskedLMLoss
+
+from loomlab.model.bert import BERTConfig
+from loomlab.model.gpt import GPTConfig
+
+SIZES: dict[str, Any] = {
+    "layers": 1, "width": 16, "heads": 2, "vocab_size": 32, "context_length": 12,
+}  # fmt: skip
+KINDS = {"causal_lm": GPTConfig, "masked_lm": BERTConfig, "sequence_classification": GPTConfig}
+
+
+def model(head: str) -> nn.Module:
+    torch.manual_seed(0)
+    more = {"num_labels": 3} if head == "sequence_classification" else {}
+    return KINDS[head](**SIZES, **more).build(head)
+
+
+def rows(head: str) -> list[dict[str, Tensor]]:
+    """Eight rows; of the labels of text, unlike numbers count."""
+    torch.manual_seed(1)
+    ids = torch.randint(0, 32, (8, 12))
+    if head == "sequence_classification":
+        return [{"input_ids": row, "labels": row[0] % 3} for row in ids]
+    counted = torch.arange(12) < torch.arange(3, 11)[:, None]
+    labels = ids.masked_fill(~counted, -100)
+    return [{"input_ids": i, "labels": y} for i, y in zip(ids, labels, strict=True)]
+
+
+def step(head: str, accumulate: int, folder: Path) -> tuple[float, Tensor]:
+    """The loss and the gradients of one step of Transformers' Trainer over all rows."""
+    arguments = TrainingArguments(
+        output_dir=str(folder), per_device_train_batch_size=8 // accumulate, max_steps=1,
+        gradient_accumulation_steps=accumulate, logging_steps=1, report_to=[], use_cpu=True,
+        save_strategy="no", learning_rate=1.0, optim="sgd", lr_scheduler_type="constant",
+        max_grad_norm=0.0, disable_tqdm=True, dataloader_pin_memory=False,
+    )  # fmt: skip
+    trained = model(head)
+    before = nn.utils.parameters_to_vector(trained.parameters()).detach().clone()
+    trainer = Trainer(trained, arguments, train_dataset=rows(head))  # type: ignore[arg-type]
+    trainer.train()
+    after = nn.utils.parameters_to_vector(trained.parameters()).detach()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    return losses[0], before - after
+
+
+@pytest.mark.parametrize("head", KINDS)
+def test_accumulated_steps_are_those_of_one_batch(head: str, tmp_path: Path):
+    loss, gradient = step(head, 1, tmp_path)
+    parts_loss, parts_gradient = step(head, 4, tmp_path)
+    assert parts_loss == pytest.approx(loss, abs=2e-4)
+    torch.testing.assert_close(parts_gradient, gradient, rtol=1e-4, atol=1e-6)
+    assert gradient.norm() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("head", "reference"), [("causal_lm", ForCausalLMLoss), ("masked_lm", ForMaskedLMLoss)]
+)
+def test_the_loss_is_that_of_transformers(head: str, reference: Any):
+    batch = {key: torch.stack([row[key] for row in rows(head)]) for key in ("input_ids", "labels")}
+    tested = model(head).eval()
+    for count in (None, torch.tensor(100)):
+        told = {} if count is None else {"num_items_in_batch": count}
+        output = tested(**batch, **told)
+        wanted = reference(output.logits, batch["labels"], 32, **told)
+        torch.testing.assert_close(output.loss, wanted)
+
+
+def test_labels_that_are_shifted_already():
+    tested, ids = model("causal_lm").eval(), torch.randint(0, 32, (2, 12))
+    shifted = nn.functional.pad(ids[:, 1:], (0, 1), value=-100)
+    given = tested(input_ids=ids, labels=ids).loss
+    torch.testing.assert_close(tested(input_ids=ids, shift_labels=shifted).loss, given)
