@@ -82,3 +82,22 @@ def test_conf_folder_in_the_current_directory(loom: Loom, work: Path):
     assert loom("validate", "model=tiny").returncode == 0
     done = loom("validate", "model=tiny", "model.layer=2")
     assert "did you mean layers?" in done.stderr
+
+
+def test_home_is_the_users_home(ended: Callable[..., tuple[int, str]], tiny: Callable[..., list[str]],
+                                tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(work)
+    small = ["model.layers=1", "model.width=16", "model.heads=2", "callbacks=[checkpoint]"]
+    given = [o for o in tiny(*small) if not o.startswith("paths")]
+    paths = ["paths.output_dir='~/run'", "paths.cache_dir='~/cache'"]
+    assert ended("train", *given, *paths)[0] == 0
+    assert RunFolder(home / "run").summary()["status"] == "finished"
+    assert (home / "cache" / "tokens").is_dir()
+    assert list(work.iterdir()) == []
+    code, said = ended("train", *given, "hydra.job.chdir=true")
+    assert code == 2
+    assert "hydra.job.chdir: a run stays in the folder that it was started in" in said

@@ -64,7 +64,12 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
             problems += wrong or own_checks(path, node, source, config)
     problems += all_refusals(picks, default_options(), catalog.fitting)
     problems += [*_refused_settings(config, picks), *_gradient_only(config, picks)]
-    return [*problems, *_batch(config, picks), *_metrics(config, picks), *_sources(resolved)]
+    return [
+        *problems,
+        *_batch(config, picks),
+        *_metrics(config, picks),
+        *_sources(config, resolved),
+    ]
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:
@@ -225,7 +230,7 @@ def _directions(config: DictConfig, objective: Pick) -> Iterator[Problem]:
             yield Problem(f"{keeper}.mode", what, "leave it out")
 
 
-def _sources(resolved: dict[str, Any]) -> Iterator[Problem]:
+def _sources(config: DictConfig, resolved: dict[str, Any]) -> Iterator[Problem]:
     """Folders of earlier runs must be there; what cannot be resolved is reported on its own."""
     known = {k: v for k, v in resolved.items() if v != "???" and "${" not in str(v)}
     for key in ("init", "resume"):
@@ -239,6 +244,9 @@ def _sources(resolved: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(f"paths.{key}", "there is no such path", did_you_mean(str(key), PATHS))
         elif value == "":
             yield Problem(f"paths.{key}", "is empty", "give a folder")
+    if OmegaConf.select(config, "hydra.job.chdir"):
+        what = "a run stays in the folder that it was started in, where its relative paths lead"
+        yield Problem("hydra.job.chdir", what, "leave it out")
     name = known.get("name")
     if name is not None and not PLAIN_NAME.fullmatch(str(name)):
         what = f"'{name}' is no plain name"

@@ -280,6 +280,9 @@ def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictCon
     """
     plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     OmegaConf.set_struct(plain, False)
+    for key, value in plain.paths.items():
+        if str(value).startswith("~"):
+            plain.paths[key] = str(Path(str(value)).expanduser())
     plain["choice"] = chosen(config)
     plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
     return plain

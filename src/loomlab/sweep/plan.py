@@ -66,7 +66,7 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
             raise InputError(checked.message()) from None
         master = _master(parsed, loader, catalog)
         sweep: Sweep = instantiate(master.sweep)
-        folder = Path(str(master.paths.sweep_dir))
+        folder = Path(str(master.paths.sweep_dir)).expanduser()
         code = code_version(all_conf_dirs(arguments)[1:])
         mine = [o for o in parsed if not _of_the_sweep(o)]
         spaces = Spaces(sweep.search, loader, catalog)
