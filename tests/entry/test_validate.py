@@ -84,8 +84,10 @@ def test_conf_folder_in_the_current_directory(loom: Loom, work: Path):
     assert "did you mean layers?" in done.stderr
 
 
-def test_home_is_the_users_home(ended: Callable[..., tuple[int, str]], tiny: Callable[..., list[str]],
-                                tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+def test_home_is_the_users_home(
+    ended: Callable[..., tuple[int, str]], tiny: Callable[..., list[str]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
     home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
