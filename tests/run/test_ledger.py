@@ -1,5 +1,6 @@
 """The ledger: kept whole under many writers, and never twice the same job."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.run.ledger import DONE, PENDING, RUNNING, Job, Ledger, is_sweep
+from loomlab.run.ledger import DONE, PENDING, RUNNING, Job, Ledger, find_sweeps, is_sweep
 
 
 def job(number: int, key: str = "", **columns: object) -> Job:
@@ -82,3 +83,21 @@ def test_a_writer_killed_midway_leaves_it_whole(ledger: Ledger):
     )
     assert subprocess.run([sys.executable, "-c", code, str(ledger.folder)]).returncode == -9
     assert [j.state for j in ledger.jobs()] == [PENDING, PENDING]
+
+
+def test_sweeps_are_found_while_their_runs_remove_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("b/sweep", "a"):
+        (tmp_path / name).mkdir(parents=True)
+        Ledger(tmp_path / name).define({})
+    (tmp_path / "b" / "sweep" / "000" / ".model.partial").mkdir(parents=True)
+    scandir = os.scandir
+
+    def vanishing(path: str) -> object:
+        if str(path).endswith(".partial"):
+            raise FileNotFoundError(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert find_sweeps(tmp_path) == [tmp_path / "a", tmp_path / "b" / "sweep"]

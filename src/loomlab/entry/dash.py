@@ -78,9 +78,11 @@ def newest_sweep(outputs: Path) -> Path:
     Raises:
         InputError: there is none.
     """
-    from loomlab.run.ledger import LEDGER
+    from loomlab.run.ledger import LEDGER, find_sweeps
 
-    ledgers = sorted(outputs.rglob(LEDGER), key=lambda path: path.stat().st_mtime)
+    ledgers = sorted(
+        (sweep / LEDGER for sweep in find_sweeps(outputs)), key=lambda path: path.stat().st_mtime
+    )
     if not ledgers:
         raise InputError(f"there is no sweep in {outputs}/: give the folder of one, DIR")
     return ledgers[-1].parent

@@ -12,7 +12,7 @@ from loomlab.errors import InputError, first_line
 from loomlab.report.row import Row, read_row
 from loomlab.report.settings import without
 from loomlab.run.folder import RunFolder, find_runs
-from loomlab.run.ledger import LEDGER, Job, Ledger, is_sweep
+from loomlab.run.ledger import LEDGER, Job, Ledger, find_sweeps, is_sweep
 
 
 def collect(folders: Iterable[Path]) -> list[Row]:
@@ -35,7 +35,7 @@ def collect(folders: Iterable[Path]) -> list[Row]:
 
 def _rows_below(folder: Path) -> Iterator[Row]:
     runs = {run.path: run for run in find_runs(folder)}
-    for sweep in sorted(path.parent for path in folder.rglob(LEDGER)):
+    for sweep in find_sweeps(folder):
         for job in _jobs(sweep):
             name = f"{job.number:03d}"
             path = sweep / (job.folder or name)  # one that was refused has no folder

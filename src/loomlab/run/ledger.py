@@ -6,6 +6,7 @@ One SQLite file in the sweep's folder, in WAL mode, written by the parent and by
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -188,6 +189,14 @@ class Ledger:
             connection.execute(
                 "update reports set verdict = ? where key = ? and step = ?", (verdict, key, step)
             )
+
+
+def find_sweeps(folder: Path) -> list[Path]:
+    """Every folder of a sweep at or below a folder, by path.
+
+    Runs that go on make and remove folders meanwhile, on which `rglob` would stumble.
+    """
+    return sorted(Path(path) for path, _, files in os.walk(folder) if LEDGER in files)
 
 
 def is_sweep(folder: Path) -> bool:
