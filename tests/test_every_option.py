@@ -62,7 +62,7 @@ PROCESSES = [
 ]  # have tests of their own
 SLOW = {("compile", "default")}
 TRAINED = [
-    pytest.param(*o, marks=pytest.mark.slow if o in SLOW else ())
+    pytest.param(*o, marks=pytest.mark.soak if o in SLOW else ())
     for o in OPTIONS
     if o not in PROCESSES
 ]

@@ -74,7 +74,7 @@ def test_run_reuse_and_redraw(study: Path, tmp_path: Path, capfd: pytest.Capture
     assert [(r.path / "summary.json").stat().st_mtime_ns for r in find_runs(output)] == moments
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_sweep_that_fails_is_told_by_the_exit_code(
     study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):

@@ -188,6 +188,7 @@ def test_ctrl_c_and_going_on(sweep: Sweep):
     assert any("resuming from step" in log for log in logs)
 
 
+@pytest.mark.soak
 def test_a_changed_command_needs_a_word(sweep: Sweep):
     assert sweep.run("seed=1")[0] == 0
     code, output = sweep.run("seed=1,2")
