@@ -1,6 +1,7 @@
 """How long tests wait for a process: minutes, and where it hangs is shown then."""
 
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -41,3 +42,10 @@ def limited() -> Iterator[None]:
     replaced = {"communicate": patient_communicate, "wait": patient_wait}
     with mock.patch.multiple(subprocess.Popen, **replaced):
         yield
+
+
+def readable(descriptor: int, seconds: float) -> bool:
+    """Whether something can be read within so many seconds; `select` knows small numbers only."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1000))

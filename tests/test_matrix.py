@@ -2,7 +2,7 @@
 
 Jobs come from a greedy covering array: every allowed pair of options of two outcome or speed axes
 is in one of them. Parallelism beyond one process is composed for every pair and trained for few.
-One in some of the jobs is run each time, all of them by `make soak`.
+Some of the jobs are run each time, all of them by `make soak`.
 """
 
 import math

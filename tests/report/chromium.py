@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -11,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, readable
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -67,7 +66,7 @@ class Chromium:
         while b"\0" not in self.rest:
             left = deadline - time.monotonic()
             assert left > 0, f"no answer to {what}"
-            assert select.select([self.answers], [], [], left)[0], f"no answer to {what}"
+            assert readable(self.answers, left), f"no answer to {what}"
             more = os.read(self.answers, 1 << 20)
             assert more, f"the browser is gone (exit code {self.process.poll()})"
             self.rest += more

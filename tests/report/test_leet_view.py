@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pty
-import select
 import signal
 import struct
 import sys
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, readable
 
 from loomlab.errors import InputError
 from loomlab.report.leet_view import gather, show_leet, wandb_folders
@@ -64,7 +63,7 @@ def test_the_runs_of_a_sweep_are_on_the_screen(tmp_path: Path):
     fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
     seen, deadline, left = "", time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
-        if select.select([screen], [], [], 0.3)[0]:
+        if readable(screen, 0.3):
             try:
                 seen += os.read(screen, 65536).decode(errors="replace")
             except OSError:  # it has left

@@ -1,5 +1,6 @@
 """Token files: exact content, the right width, and damage that is noticed."""
 
+import os
 import pickle
 
 import numpy as np
@@ -84,3 +85,19 @@ def test_windows_overlap_by_one_token_and_carry_documents(folder):
 )
 def test_window_count(tokens, length, count):
     assert window_count(tokens, length) == count
+
+
+def test_many_may_be_open_at_once_and_none_can_be_changed(folder):
+    """A process may have some thousand files open; runs that follow each other need not end."""
+    before = len(os.listdir("/proc/self/fd"))
+    files = [TokenFile(folder) for _ in range(50)]
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+    assert all(file.tokens.tolist() == files[0].tokens.tolist() for file in files)
+    for array in (files[0].tokens, files[0].ends):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7
+
+
+def test_a_file_without_tokens(tmp_path):
+    write_token_file(tmp_path, [], vocab_size=300, eos_id=1, tokenizer_hash="abc")
+    assert TokenFile(tmp_path).tokens.tolist() == []

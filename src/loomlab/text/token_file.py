@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 SCHEMA_VERSION = 1
+KINDS = {2: torch.uint16, 4: torch.uint32, 8: torch.uint64}  # by bytes
 TOKENS, DOCUMENTS, MANIFEST = "tokens.bin", "documents.bin", "manifest.json"
 
 
@@ -60,8 +62,18 @@ class TokenFile:
 
 
 def _map(path: Path, dtype: np.dtype) -> np.ndarray:
-    # a plain ndarray view: fancy indexing through np.memmap itself costs several times more
-    return np.asarray(np.memmap(path, dtype=dtype, mode="r"))
+    """A file in memory, mapped and read-only.
+
+    By torch, whose mapping keeps no file open as that of numpy does: a process in which runs
+    follow each other would come to have no more left to open.
+    """
+    count = path.stat().st_size // dtype.itemsize
+    if not count:
+        return np.empty(0, dtype)
+    mapped = torch.from_file(str(path), shared=False, size=count, dtype=KINDS[dtype.itemsize])
+    array = mapped.numpy()
+    array.flags.writeable = False
+    return array.view(dtype)
 
 
 def read_manifest(folder: Path) -> Manifest:
