@@ -225,7 +225,7 @@ def _directions(config: DictConfig, objective: Pick) -> Iterator[Problem]:
         mode = OmegaConf.select(config, f"{keeper}.mode")
         metric = str(OmegaConf.select(config, f"{keeper}.monitor") or compared_by)
         right = "max" if metric.rpartition("/")[2] in more else "min"
-        if mode is not None and mode != right:
+        if mode in ("min", "max") and mode != right:  # other words are no mode at all
             what = f"{mode}, but {'more' if right == 'max' else 'less'} of {metric} is better"
             yield Problem(f"{keeper}.mode", what, "leave it out")
 
