@@ -100,7 +100,7 @@ def test_micro_steps_are_counted_and_need_less_at_once(watched: Callable[..., An
     assert in_parts.activations < at_once.activations
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_memory_is_within_15_percent_of_what_is_allocated(cache_dir: Path):
     """Six configurations, each in processes of its own; `fsdp2` in two."""
     program = ROOT / "experiments" / "plan_check" / "measured.py"
