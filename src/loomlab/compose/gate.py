@@ -14,6 +14,7 @@ from loomlab.compose.diagnosis import COMPOSE_ERRORS, diagnose
 from loomlab.compose.preflight import preflight
 from loomlab.compose.problem import Problem, report
 from loomlab.compose.search import all_conf_dirs
+from loomlab.errors import InputError
 
 
 @dataclass
@@ -23,6 +24,16 @@ class Checked:
     jobs: list[list[str]]
     configs: dict[int, DictConfig] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+    def only(self) -> DictConfig:
+        """The config of a command line for one job.
+
+        Raises:
+            InputError: all that is wrong with it.
+        """
+        if self.problems:
+            raise InputError(self.message())
+        return self.configs[0]
 
     def message(self, consequence: str = "nothing was started:") -> str:
         """All problems, job by job in a sweep; a problem of every job is said once."""

@@ -7,12 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from loomlab.compose.gate import check
-from loomlab.compose.preflight import PATHS
 from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
-from loomlab.quoting import override
 from loomlab.run.moving_in import refuse_inhabited
-from loomlab.run.output import probe
+from loomlab.run.output import at_home, probe
 
 
 def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictConfig]:
@@ -23,12 +21,9 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     """
     recorded = with_recorded_overrides(overrides)
     argv = [*(a for a in argv if a not in overrides), *recorded]
-    checked = check(recorded, argv)
-    if checked.problems:
-        raise InputError(checked.message())
-    config = checked.configs[0]
+    config = check(recorded, argv).only()
     refuse_changes(config)
-    argv = [*argv, *(o for key in PATHS if (o := _at_home(config, key)))]
+    argv = [*argv, *at_home(config)]
     folder = Path(str(config.hydra.run.dir))
     if config.resume and config.overwrite:
         raise InputError("resume and overwrite=true: a run goes on or is removed; leave one out")
@@ -36,15 +31,6 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
         refuse_inhabited(folder)
     probe(folder, "paths.output_dir")
     return argv, config
-
-
-def _at_home(config: DictConfig, key: str) -> str:
-    """A path that begins with `~`, made whole in the config; as an override, for Hydra's own."""
-    given = str(config.paths[key])
-    if not given.startswith("~"):
-        return ""
-    config.paths[key] = str(Path(given).expanduser())
-    return override(f"paths.{key}", config.paths[key])
 
 
 def names_folder(overrides: list[str]) -> bool:

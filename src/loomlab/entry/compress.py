@@ -71,16 +71,14 @@ def compress_one(
     from loomlab.compose.search import all_conf_dirs
     from loomlab.run.folder import RunFolder
     from loomlab.run.moving_in import claim
-    from loomlab.run.output import probe
+    from loomlab.run.output import at_home, probe
     from loomlab.run.session import execute, record_choice
 
     prepare([])
-    checked = check(overrides)
-    if checked.problems:
-        raise InputError(checked.message())
-    config = checked.configs[0]
+    config = check(overrides).only()
     if around and not config.compression:
         raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
+    at_home(config)
     output = Path(str(config.hydra.run.dir))
     probe(output, "paths.output_dir")
     claim(output, config.overwrite)

@@ -60,9 +60,7 @@ def planned(arguments: list[str], catalog: Any) -> Planned:
                 filled = fill(config, overrides, hardware)
                 overrides, notes = [*overrides, *filled], [*notes, *filled]
         checked = check_jobs([overrides], loader, catalog)
-    if checked.problems:
-        raise InputError(checked.message())
-    return Planned(overrides, checked.configs[0], hardware, notes)
+    return Planned(overrides, checked.only(), hardware, notes)
 
 
 def hardware_of(arguments: list[str]) -> Hardware:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from loomlab.errors import InputError
+from loomlab.quoting import override
 from loomlab.run.folder import CONFIG, OVERRIDES, SUMMARY
 
 PROBE = bytes(1 << 18)  # what configs, logs and metrics of a short run take
@@ -20,6 +23,14 @@ LOG = "train.log"
 STARTED_WITH = {CONFIG, OVERRIDES, SUMMARY, LOG, "checkpoints"}
 RECORDS = (CONFIG, OVERRIDES, SUMMARY)
 log = logging.getLogger("loomlab")
+
+
+def at_home(config: DictConfig) -> list[str]:
+    """Make paths of a config whole that begin with `~`; the overrides that do so elsewhere."""
+    given = {key: str(path) for key, path in config.paths.items() if str(path).startswith("~")}
+    for key, path in given.items():
+        config.paths[key] = str(Path(path).expanduser())
+    return [override(f"paths.{key}", config.paths[key]) for key in given]
 
 
 def probe(folder: Path, key: str) -> None:

@@ -35,7 +35,7 @@ from loomlab.run.finishing import as_saved, finish_model, measured, save_model, 
 from loomlab.run.folder import RunFolder
 from loomlab.run.held_out import read_all, say_what_is_validated
 from loomlab.run.measured import keep_measured_choices
-from loomlab.run.output import require_space
+from loomlab.run.output import at_home, require_space
 from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import among_ranks
@@ -280,9 +280,7 @@ def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictCon
     """
     plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     OmegaConf.set_struct(plain, False)
-    for key, value in plain.paths.items():
-        if str(value).startswith("~"):
-            plain.paths[key] = str(Path(str(value)).expanduser())
+    at_home(plain)
     plain["choice"] = chosen(config)
     plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
     return plain
