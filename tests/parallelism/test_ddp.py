@@ -137,6 +137,15 @@ def assert_failed_whole(folder: RunFolder) -> None:
     wait_until(lambda: not workers(folder.path))
 
 
+def assert_stopped_at_one_step(folder: RunFolder) -> None:
+    """The last state is of the last step that is on record, and no process is left."""
+    assert folder.summary()["status"] == "interrupted"
+    newest = CheckpointStore(folder.checkpoints).newest()
+    assert newest is not None
+    assert newest.step == read_metrics(folder.metrics)[-1]["step"]
+    wait_until(lambda: not workers(folder.path))
+
+
 @pytest.mark.slow
 def test_a_killed_worker_ends_the_run_by_name(
     start: Start, tiny: Callable[..., list[str]], tmp_path: Path
@@ -189,12 +198,8 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
     os.kill(worker, signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 143, errors
-    assert folder.summary()["status"] == "interrupted"
-    newest = CheckpointStore(folder.checkpoints).newest()
-    assert newest is not None
-    assert newest.step == read_metrics(folder.metrics)[-1]["step"]
+    assert_stopped_at_one_step(folder)
     assert not (folder.path / FOLDER).exists()
-    wait_until(lambda: not workers(folder.path))
 
 
 @pytest.mark.slow
@@ -211,11 +216,7 @@ def test_signals_in_different_steps_stop_all_at_the_same_one(
         os.kill(worker, signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
-    assert folder.summary()["status"] == "interrupted"
-    newest = CheckpointStore(folder.checkpoints).newest()
-    assert newest is not None
-    assert newest.step == read_metrics(folder.metrics)[-1]["step"]
-    wait_until(lambda: not workers(folder.path))
+    assert_stopped_at_one_step(folder)
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def register_schemas(arguments: list[str] | None = None) -> int:
         except SourceError:
             continue  # the preflight names it when the option is chosen
         _keep(f"schema/{group}", option, source, option_schema)
-    return len(_stored.changes)
+    return _stored.changes
 
 
 class _Stored:
@@ -40,7 +40,7 @@ class _Stored:
 
     def __init__(self) -> None:
         self.origins: dict[tuple[str | None, str], Any] = {}
-        self.changes: list[tuple[str | None, str]] = []
+        self.changes = 0
 
 
 _stored = _Stored()
@@ -52,7 +52,7 @@ def _keep(group: str | None, name: str, origin: Any, schema: Callable[[Any], typ
     if _stored.origins.get(key) != origin:
         ConfigStore.instance().store(group=group, name=name, node=schema(origin))
         _stored.origins[key] = origin
-        _stored.changes.append(key)
+        _stored.changes += 1
 
 
 def option_schema(source: ClassSource) -> type:

@@ -80,9 +80,7 @@ def newest_sweep(outputs: Path) -> Path:
     """
     from loomlab.run.ledger import LEDGER, find_sweeps
 
-    ledgers = sorted(
-        (sweep / LEDGER for sweep in find_sweeps(outputs)), key=lambda path: path.stat().st_mtime
-    )
-    if not ledgers:
+    sweeps = find_sweeps(outputs)
+    if not sweeps:
         raise InputError(f"there is no sweep in {outputs}/: give the folder of one, DIR")
-    return ledgers[-1].parent
+    return max(sweeps, key=lambda sweep: (sweep / LEDGER).stat().st_mtime)
