@@ -1,9 +1,7 @@
 """Secrets of the environment, the config and the command line are in no file of a run."""
 
 import logging
-import os
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from tests.warm import WarmProcess
 
 from loomlab.entry.resume import with_recorded_overrides
 from loomlab.errors import InputError
@@ -112,7 +111,7 @@ def test_a_traceback_is_masked(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.fixture
-def loom(tiny: Callable[..., list[str]], tmp_path: Path):
+def loom(tiny: Callable[..., list[str]], warm: Callable[..., WarmProcess], tmp_path: Path):
     """Train with an option of the user's that takes secrets; files in which they are found."""
     (tmp_path / "sender.py").write_text(OPTION)
     (tmp_path / "conf" / "callbacks").mkdir(parents=True)
@@ -129,18 +128,15 @@ def loom(tiny: Callable[..., list[str]], tmp_path: Path):
             *(f"callbacks.sender.access_token={ON_COMMAND_LINE}",),
             *more,
         ]
-        done = subprocess.run(
-            [sys.executable, "-m", "loomlab", *command],
-            capture_output=True, text=True, cwd=tmp_path,
-            env={**os.environ, "THEIR_SECRET": FROM_ENVIRONMENT, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        process = warm(command, tmp_path, {"THEIR_SECRET": FROM_ENVIRONMENT})
+        _, errors = process.communicate()
         planted = (FROM_ENVIRONMENT, IN_CONFIG, ON_COMMAND_LINE)
         folders = [p for p in (tmp_path / "run", tmp_path / "swept") if p.is_dir()]
         files = [p for folder in folders for p in folder.rglob("*")]
-        assert any(p.suffix == ".wandb" for p in files), done.stderr
+        assert any(p.suffix == ".wandb" for p in files), errors
         found = [(str(p), s) for p in files if p.is_file() for s in planted
                  if s.encode() in p.read_bytes() or s in p.name]  # fmt: skip
-        return done.returncode, found
+        return process.returncode, found
 
     return run
 

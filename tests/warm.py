@@ -135,10 +135,10 @@ class WarmProcess:
         self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL, to it and what it has started."""
+        """SIGKILL, to it and what it has started, which may outlive it."""
+        with contextlib.suppress(ProcessLookupError):  # it leads no group yet, or none is left
+            os.killpg(self.pid, signal.SIGKILL)
         if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):  # it leads no group yet
-                os.killpg(self.pid, signal.SIGKILL)
             self._process.kill()
             self._process.join()
 

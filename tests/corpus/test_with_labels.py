@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from tests.patience import PATIENCE
+from tests.warm import WarmProcess
 
 from loomlab.corpus.labelled import Labelled
 from loomlab.run.folder import RunFolder
@@ -120,14 +122,6 @@ SMALL = [
     "trainer.val_every_n_epochs=4", "trainer.log_every_n_steps=5",
     "model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0.1",
 ]  # fmt: skip
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def loom(*overrides: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "loomlab", "train", *overrides]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=ENVIRONMENT
-    )
 
 
 def rows_of(folder: RunFolder) -> list[dict[str, float]]:
@@ -135,14 +129,30 @@ def rows_of(folder: RunFolder) -> list[dict[str, float]]:
     return [{k: v for k, v in r.items() if k != "seconds"} for r in read_metrics(folder.metrics)]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.fixture
+def loom(warm: Callable[..., WarmProcess], tmp_path: Path) -> Callable[..., Any]:
+    """Start `loom train`; from nothing where it has workers, since a user's would fork no fork."""
+
+    def start(*overrides: str, forks: bool) -> Any:
+        if not forks:
+            return warm(["train", *overrides], tmp_path, together=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "loomlab", "train", *overrides],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    return start
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.soak)])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    tmp_path: Path, cache_dir: Path, workers: int
+    loom: Callable[..., Any], tmp_path: Path, cache_dir: Path, workers: int
 ):
     shared = [*SMALL, f"corpus.workers={workers}", f"paths.cache_dir={cache_dir}"]
     whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
-    through = loom(*shared, f"paths.output_dir={whole.path}")
-    first = loom(*shared, f"paths.output_dir={killed.path}")
+    through = loom(*shared, f"paths.output_dir={whole.path}", forks=workers > 0)
+    first = loom(*shared, f"paths.output_dir={killed.path}", forks=workers > 0)
     end = time.monotonic() + PATIENCE
     while not (killed.checkpoints / "previous.ckpt").is_file():
         assert first.poll() is None, first.communicate()[0]
@@ -151,7 +161,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
     assert killed.summary()["status"] == "running"
-    for run in (through, loom(f"resume={killed.path}")):
+    for run in (through, loom(f"resume={killed.path}", forks=workers > 0)):
         output, _ = run.communicate()
         assert run.returncode == 0, output
     assert rows_of(killed) == rows_of(whole)

@@ -3,16 +3,15 @@
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed
 from tests.patience import PATIENCE
+from tests.warm import WarmProcess
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.parallelism.communication import HalfGradients, LowRankGradients
@@ -24,7 +23,7 @@ from loomlab.run.metrics_file import read_metrics
 
 Train = Callable[..., RunFolder]
 Same = Callable[[RunFolder, RunFolder], None]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., WarmProcess]
 SMALL = ["model.layers=2", "model.width=16", "model.heads=2", "runtime=plain"]
 PAIR = ["parallelism=ddp", "parallelism.devices=2"]
 WHOLE = ["budget.steps=4", "trainer.val_every_n_steps=2", "trainer.limit_val_batches=null"]
@@ -58,24 +57,9 @@ def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(warm: Callable[..., WarmProcess], tmp_path: Path) -> Start:
     """`loom train` as a process group of its own, which is killed when the test ends."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def run(*overrides: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "loomlab", "train", *overrides],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-        )  # fmt: skip
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        if process.poll() is None or workers(tmp_path / "run"):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return lambda *overrides: warm(["train", *overrides], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +153,7 @@ def test_a_killed_first_process_is_spoken_for(
 ):
     folder = RunFolder(tmp_path / "run")
     process, _ = started(start, tiny, folder)
-    process.kill()
+    os.kill(process.pid, signal.SIGKILL)
     wait_until(lambda: folder.summary()["status"] == "failed")
     assert f"rank 0 (process {process.pid}) is gone" in folder.summary()["error"]
     assert_failed_whole(folder)

@@ -1,9 +1,5 @@
 """The averaged weights: by hand, in every place a run answers from, and across a kill."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.patience import PATIENCE
+from tests.warm import WarmProcess
 
 from loomlab.regularization.ema import EMA, AverageWeights
 from loomlab.run.folder import RunFolder
@@ -114,7 +111,7 @@ def test_only_what_is_trained_is_averaged(train: Train):
 
 
 def test_killed_at_any_time_it_resumes_exactly(
-    tiny: Callable[..., list[str]], train: Train, tmp_path: Path
+    tiny: Callable[..., list[str]], warm: Callable[..., WarmProcess], train: Train, tmp_path: Path
 ):
     """SIGKILL while training, with a state saved in either mode."""
     given = [
@@ -122,11 +119,10 @@ def test_killed_at_any_time_it_resumes_exactly(
         "trainer.val_every_n_steps=5", "runtime=plain", "precision=fp32",
     ]  # fmt: skip
     folder = RunFolder(tmp_path / "killed")
-    command = [sys.executable, "-m", "loomlab", "train", *tiny(*given, folder="killed")]
     for step in (9, 25):
         resumed = [f"resume={folder.path}"] if step > 9 else []
-        words = [*command, *resumed]
-        process = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        words = ["train", *tiny(*given, folder="killed"), *resumed]
+        process = warm(words, tmp_path)
         end = time.monotonic() + PATIENCE
         while not (folder.metrics.is_file() and reached(folder) >= step):
             assert process.poll() in (None, 0), "it failed"
@@ -134,8 +130,7 @@ def test_killed_at_any_time_it_resumes_exactly(
                 break
             assert time.monotonic() < end
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
