@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from loomlab.report.publish import publish
+from loomlab.report.publish import record
 from loomlab.report.ranking import Row
 
 METRIC = "val/perplexity"
@@ -128,7 +128,4 @@ def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
     found = results(rows)
     text = f"{table(found)}\n\n{orders(found)}".strip()
     print(text)
-    (output / "table.md").write_text(text + "\n", encoding="utf-8")
-    draw_figure(found, output / "figure.png")
-    if study_folder is not None:
-        publish(study_folder, text, output / "figure.png")
+    record(text, lambda path: draw_figure(found, path), output, study_folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loomlab.report.pareto import front
-from loomlab.report.publish import publish
+from loomlab.report.publish import record
 from loomlab.report.ranking import Row, finished_rows
 
 METRIC = "val/bits_per_byte"
@@ -175,7 +175,4 @@ def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
     found = averaged(stacks([*rows, *finished_rows(sorted(output.glob("seed*")))]))
     text = "\n\n".join((table(found), orders(found), together(found)))
     print(text)
-    (output / "table.md").write_text(text + "\n", encoding="utf-8")
-    draw_figure(found, output / "figure.png")
-    if study_folder is not None:
-        publish(study_folder, text, output / "figure.png")
+    record(text, lambda path: draw_figure(found, path), output, study_folder)

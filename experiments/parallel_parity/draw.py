@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from safetensors.torch import load_file
 
-from loomlab.report.publish import publish
+from loomlab.report.publish import record
 from loomlab.report.ranking import Row
 from loomlab.run.metrics_file import read_metrics
 
@@ -113,7 +113,4 @@ def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
     found = spreads(rows)
     text = table(found)
     print(text)
-    (output / "table.md").write_text(text + "\n", encoding="utf-8")
-    draw_figure(found, output / "figure.png")
-    if study_folder is not None:
-        publish(study_folder, text, output / "figure.png")
+    record(text, lambda path: draw_figure(found, path), output, study_folder)

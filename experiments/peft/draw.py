@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from loomlab.report.publish import publish
+from loomlab.report.publish import record
 from loomlab.report.ranking import Row
 from loomlab.report.statistics import difference, mean_and_spread
 
@@ -88,7 +88,4 @@ def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
     found = methods(rows)
     text = table(found)
     print(text)
-    (output / "table.md").write_text(text + "\n", encoding="utf-8")
-    draw_figure(found, output / "figure.png")
-    if study_folder is not None:
-        publish(study_folder, text, output / "figure.png")
+    record(text, lambda path: draw_figure(found, path), output, study_folder)

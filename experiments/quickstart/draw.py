@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from loomlab.report.curves import draw_curves
-from loomlab.report.publish import publish
+from loomlab.report.publish import record
 from loomlab.report.ranking import Row, differing_axes, markdown_table, rich_table
 
 PROMPT = "The old man looked at the sea and"
@@ -20,7 +21,7 @@ PSEUDO = (
 
 
 def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
-    """Print the rankings and samples; write table.md and figure.png."""
+    """Print rankings and samples; write them into table.md, and figure.png beside it."""
     console = Console(width=None if Console().is_terminal else 120)
     parts = []
     for title, pseudo in ((RANKED, False), (PSEUDO, True)):
@@ -30,17 +31,18 @@ def draw(rows: list[Row], output: Path, study_folder: Path | None) -> None:
             console.print()
             console.print(rich_table(group, title, axes))
             parts.append(f"{title}:\n\n{markdown_table(group, axes)}")
-    table = "\n\n".join(parts)
-    (output / "table.md").write_text(table + "\n", encoding="utf-8")
-    draw_curves(rows, ["model", "position"], output / "figure.png")
-    _show_samples(rows, console)
+    for sample in _samples(rows):
+        parts.append(sample)
+        console.print(f"\n{sample}", markup=False, highlight=False)
+    record(
+        "\n\n".join(parts),
+        lambda path: draw_curves(rows, ["model", "position"], path), output, study_folder,
+    )  # fmt: skip
     _show_the_way(rows, output, console)
-    if study_folder is not None:
-        publish(study_folder, table, output / "figure.png")
 
 
-def _show_samples(rows: list[Row], console: Console) -> None:
-    """Text of the best GPT, and masks filled by the best BERT."""
+def _samples(rows: list[Row]) -> Iterator[str]:
+    """Text of the best GPT, and masks filled by the best BERT, as Markdown."""
     import torch
 
     from loomlab.run.loading import FinishedRun
@@ -52,12 +54,12 @@ def _show_samples(rows: list[Row], console: Console) -> None:
         run = FinishedRun(gpt.folder.path)
         torch.manual_seed(0)
         text = continue_text(run.model, run.tokenizer, PROMPT, max_new_tokens=60, top_p=0.9)
-        console.print(f"\nThe best GPT goes on:\n  {text!r}", markup=False, highlight=False)
+        yield f"The best GPT goes on:\n\n> {' '.join(text.split())}"
     if bert:
         run = FinishedRun(bert.folder.path)
         filled = fill_masks(run.model, run.tokenizer, MASKED)
-        words = ", ".join(f"{word} ({p:.2f})" for word, p in filled.candidates[0])
-        console.print(f"\nThe best BERT fills: {MASKED}\n  {words}", markup=False, highlight=False)
+        words = ", ".join(f"{word.strip()} ({p:.2f})" for word, p in filled.candidates[0])
+        yield f"The best BERT fills: {MASKED}\n\n> {words}"
 
 
 def _show_the_way(rows: list[Row], output: Path, console: Console) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loomlab.errors import InputError
-from loomlab.report.publish import BEGIN, END, publish
+from loomlab.report.publish import BEGIN, END, publish, record
 
 
 @pytest.fixture
@@ -35,3 +35,13 @@ def test_a_readme_without_markers_is_left_alone(folder: Path, tmp_path: Path, te
         publish(folder, "table", tmp_path / "figure.png")
     assert (folder / "README.md").read_text(encoding="utf-8") == text
     assert not (folder / "figure.png").exists()
+
+
+def test_a_study_records_and_publishes_on_demand(folder: Path, tmp_path: Path):
+    (folder / "README.md").write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    for place in (None, folder):
+        record("| 1 |", lambda path: path.write_text("drawn") and None, tmp_path, place)
+        assert (tmp_path / "table.md").read_text(encoding="utf-8") == "| 1 |\n"
+        assert (tmp_path / "figure.png").read_text() == "drawn"
+        assert (folder / "figure.png").exists() == (place is not None)
+    assert (folder / "README.md").read_text(encoding="utf-8") == f"{BEGIN}\n| 1 |\n{END}\n"

@@ -1,13 +1,24 @@
-"""Put the results of a study into its own folder: the table in README.md, the figure beside it."""
+"""Where the results of a study go: its output folder, and its own folder once published."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from loomlab.errors import InputError
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def record(
+    table: str, draw_figure: Callable[[Path], None], output: Path, study_folder: Path | None
+) -> None:
+    """Write table.md and figure.png; publish both where a study's folder is given."""
+    (output / "table.md").write_text(table + "\n", encoding="utf-8")
+    draw_figure(output / "figure.png")
+    if study_folder is not None:
+        publish(study_folder, table, output / "figure.png")
 
 
 def publish(folder: Path, table: str, figure: Path | None = None) -> None:
