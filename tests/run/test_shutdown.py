@@ -60,7 +60,7 @@ def state(folder: RunFolder) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm", "accumulated", "workers"])
+    "kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm"])
 )
 def test_killed_and_resumed_equals_undisturbed(
     kind: str,
