@@ -33,7 +33,7 @@ def run(finish: Callable[..., RunFolder]) -> RunFolder:
 def test_files_of_a_finished_run(run: RunFolder):
     assert {p.name for p in run.path.iterdir()} == {
         *("config.yaml", "overrides.json", "metrics.csv", "summary.json", "checkpoints"),
-        *("samples.txt", "model"),
+        *("samples.txt", "tokenizer", "model"),
     }
     assert {p.name for p in run.checkpoints.iterdir()} == {
         *("last.ckpt", "previous.ckpt", "best.ckpt", "manifest.json"),

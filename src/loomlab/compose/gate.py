@@ -14,15 +14,20 @@ from loomlab.compose.diagnosis import COMPOSE_ERRORS, diagnose
 from loomlab.compose.preflight import preflight
 from loomlab.compose.problem import Problem, report
 from loomlab.compose.search import all_conf_dirs
+from loomlab.compose.weights_tokenizer import tokenizer_of_weights
 from loomlab.errors import InputError
 
 
 @dataclass
 class Checked:
-    """The jobs of a command line and what is wrong with each."""
+    """The jobs of a command line and what is wrong with each.
+
+    `added` are overrides that a job did not name: the tokenizer of the weights it starts from.
+    """
 
     jobs: list[list[str]]
     configs: dict[int, DictConfig] = field(default_factory=dict)
+    added: dict[int, list[str]] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
 
     def only(self) -> DictConfig:
@@ -64,7 +69,7 @@ def check_jobs(jobs: list[list[str]], loader: ConfigLoader, catalog: Catalog) ->
     """Compose and preflight every job, inside `composing`."""
     checked = Checked(jobs)
     for number, job in enumerate(jobs):
-        config, problems = _check_job(job, loader, catalog)
+        config, problems, checked.added[number] = _check_job(job, loader, catalog)
         if config is not None:
             checked.configs[number] = config
         if problems:
@@ -82,11 +87,12 @@ def _outside(job: list[str], catalog: Catalog) -> Iterator[Problem]:
 
 def _check_job(
     job: list[str], loader: ConfigLoader, catalog: Catalog
-) -> tuple[DictConfig | None, list[Problem]]:
+) -> tuple[DictConfig | None, list[Problem], list[str]]:
     """Problems of both gates; what the first one accepts still goes through the second."""
     problems = list(_outside(job, catalog))
     if problems:
-        return None, problems
+        return None, problems, []
+    accepted = job
     try:
         config = compose_job(job)
     except COMPOSE_ERRORS as error:
@@ -94,5 +100,8 @@ def _check_job(
         try:
             config = compose_job(accepted)
         except COMPOSE_ERRORS:
-            return None, problems
-    return config, problems + preflight(config, catalog)
+            return None, problems, []
+    added = tokenizer_of_weights(job, config)
+    if added:
+        config = compose_job([*accepted, *added])
+    return config, problems + preflight(config, catalog), added

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,9 @@ from loomlab.errors import InputError, first_line
 from loomlab.model import bert, gpt  # noqa: F401  they register themselves
 from loomlab.model.loading import load_pretrained
 from loomlab.objective.base import Objective
+from loomlab.tokenizer.base import cutting
 
 KEY = "compression.distill.teacher"
-CUTS = ("model", "normalizer", "pre_tokenizer")  # the parts of a tokenizer that cut text
 
 
 class Teacher:
@@ -110,10 +109,3 @@ def frozen(model: nn.Module) -> nn.Module:
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     return model.eval()
-
-
-def cutting(tokenizer: Any) -> dict[str, Any]:
-    """How a tokenizer cuts text into which ids; what is put around a text does not count."""
-    told = json.loads(tokenizer.to_str())
-    added = {token["id"]: token["content"] for token in told["added_tokens"]}
-    return {"added": added, **{part: told[part] for part in CUTS}}

@@ -234,6 +234,7 @@ class Corpus(LightningDataModule, abc.ABC):
     def _stream_identity(self) -> dict[str, Any]:
         return {
             "tokens": self.train_tokens.manifest.tokens_sha256,
+            "held-out tokens": self.validation_tokens.manifest.tokens_sha256,
             "sequence_length": self.sequence_length,
             "samples": len(self._train),
             "seed": self.seed,

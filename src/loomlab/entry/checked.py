@@ -16,14 +16,17 @@ from loomlab.run.output import at_home, probe
 def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictConfig]:
     """The command line with what a resumed run has on record, and its config.
 
+    Also with the tokenizer of the weights that it starts from, where none was chosen.
+
     Raises:
         InputError: all that is wrong with it; nothing has been written.
     """
     recorded = with_recorded_overrides(overrides)
     argv = [*(a for a in argv if a not in overrides), *recorded]
-    config = check(recorded, argv).only()
+    checked = check(recorded, argv)
+    config = checked.only()
     refuse_changes(config)
-    argv = [*argv, *at_home(config)]
+    argv = [*argv, *checked.added[0], *at_home(config)]
     folder = Path(str(config.hydra.run.dir))
     if config.resume and config.overwrite:
         raise InputError("resume and overwrite=true: a run goes on or is removed; leave one out")

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from loomlab.compose.search import package_conf
+from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.quoting import override, to_type
 
@@ -28,6 +29,8 @@ def beginning_of(source: Path) -> list[str]:
                 f"`loom train {to_type('resume', source)}`"
             )
         recorded = [o for o in RunFolder(source).overrides() if _key(o) not in OF_TRAINING]
+        if not any(_key(o) == "model" and value_of(o) in shipped() for o in recorded):
+            recorded = [o for o in recorded if _key(o) != "tokenizer"]  # it comes with the weights
         return [*recorded, override("init", source.absolute())]
     if (source / "config.json").is_file():
         if MARKER in json.loads((source / "config.json").read_text(encoding="utf-8")):

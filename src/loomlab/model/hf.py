@@ -33,6 +33,7 @@ class HFModel:
     tensor_parallel = False
     owns = ("attention", "position")
     same = {"tokenizer": "package"}
+    named_weights = "name"  # the setting that says whose weights it takes, and whose tokenizer
     problem_check = "loomlab.model.hf_check.problems"
     refuses = {"corpus.document_mask": (True,)}
     because = {
@@ -207,9 +208,15 @@ class HFModel:
         loaded = self.name or self.package
         source = self._source if loaded else "model.config.vocab_size"
         if vocabulary is not None and vocabulary < self.vocab_size:
+            fix = "leave it out, or give a larger one."
+            if loaded:
+                fix = (
+                    "give the one that the weights were trained with, as tokenizer=hf "
+                    "tokenizer.name=FOLDER_OR_HUB_NAME."
+                )
             raise InputError(
                 f"{source} has a vocabulary of {vocabulary}, the tokenizer one of "
-                f"{self.vocab_size}: choose a tokenizer of at most {vocabulary} tokens."
+                f"{self.vocab_size}: {fix}"
             )
         places = getattr(text, "max_position_embeddings", None)
         if isinstance(places, int) and 0 < places < self.context_length + spare:

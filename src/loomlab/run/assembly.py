@@ -33,12 +33,15 @@ from loomlab.run.budget import StopAfterSeconds, ValidateAtEnd, schedule_context
 from loomlab.run.facts import facts_of
 from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
+from loomlab.run.kept_tokenizer import kept_tokenizer
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
+from loomlab.run.paired_tokenizer import require_paired, weights_of
 from loomlab.run.pruning import judges
 from loomlab.run.shutdown import Shutdown
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.secrets import recordable
+from loomlab.tokenizer.base import Tokenizer
 
 
 @dataclass
@@ -80,11 +83,14 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     rank = global_rank(parallelism.devices)
     split = split_of(config, parallelism)
     corpus = open_corpus(
-        config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0
-    )
+        config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0,
+        tokenizer=kept_tokenizer(folder) if config.resume else None,
+    )  # fmt: skip
+    if weights := weights_of(config, getattr(make(config.model).func, "named_weights", None)):
+        require_paired(*weights, corpus.hf_tokenizer)
     model = build_model(config, corpus)
     if config.init:
-        load_initial_weights(model, Path(config.init), corpus.hf_tokenizer, trains=compressed)
+        load_initial_weights(model, Path(config.init), trains=compressed)
     compression = compression_of(config, corpus) if compressed else []
     regularization = [make(node)() for node in config.regularization.values()]
     for technique in (*regularization, *compression):
@@ -143,14 +149,15 @@ def compression_of(config: DictConfig, corpus: Corpus) -> list[Compression]:
 
 def open_corpus(
     config: DictConfig, shares: int = 1, share: int = 0, rows: int | None = None,
-    *, prepares: bool = True,
+    *, prepares: bool = True, tokenizer: Tokenizer | None = None,
 ) -> Corpus:  # fmt: skip
     """The corpus, tokenized (or found in the cache) and opened for one share of each batch.
 
-    `rows` are read at a time; None: as many as one process alone would.
+    `rows` are read at a time; None: as many as one process alone would. `tokenizer`: the one of
+    a run that is there already; None: that of the config.
     """
     corpus: Corpus = make(config.corpus)(
-        tokenizer=make(config.tokenizer)(),
+        tokenizer=tokenizer or make(config.tokenizer)(),
         sequence_length=config.sequence_length,
         batch_size=rows or config.get("micro_batch_size") or split_of(config, Parallelism()).rows,
         seed=config.seed,

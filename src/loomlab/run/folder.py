@@ -21,14 +21,15 @@ CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
 OLD_OVERRIDES = "overrides.txt"  # one a line, which is not all that can be typed
 # Folders of a run in which no other run lies; csv/ and wandb/ hold a config.yaml of their own.
-PARTS = ("checkpoints", "model", "csv", "wandb", "tensorboard")
+PARTS = ("checkpoints", "tokenizer", "model", "csv", "wandb", "tensorboard")
 
 
 class RunFolder:
     """Paths and records of one run.
 
-    config.yaml (composed), overrides.json, metrics.csv, summary.json, checkpoints/, samples.txt,
-    train.log, and model/ (Transformers layout) once it is finished.
+    config.yaml (composed), overrides.json, metrics.csv, summary.json, tokenizer/ (that its text is
+    cut with), checkpoints/, samples.txt, train.log, and model/ (Transformers layout) once it is
+    finished.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -43,6 +44,11 @@ class RunFolder:
     def metrics(self) -> Path:
         """metrics.csv."""
         return self.path / "metrics.csv"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer that the text of the run was cut with, from its start on."""
+        return self.path / "tokenizer"
 
     @property
     def model(self) -> Path:

@@ -9,13 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
 from loomlab.model.reshaped import MARKER, rebuild
 from loomlab.optimizer.layers import trunk_prefix
 from loomlab.run.weight_source import read_source
-from loomlab.tokenizer.base import tokenizer_hash
 
 log = logging.getLogger("loomlab")
 MENTIONED = 4  # keys that a refusal or the log names
@@ -30,12 +28,7 @@ class Fit:
     new: list[str] = field(default_factory=list)
 
 
-def load_initial_weights(
-    model: nn.Module,
-    source: Path,
-    tokenizer: PreTrainedTokenizerFast | None = None,
-    trains: bool = True,
-) -> None:
+def load_initial_weights(model: nn.Module, source: Path, trains: bool = True) -> None:
     """Load a run folder, model folder, safetensors file or checkpoint into a model.
 
     The trunk must fit; of a head, what has the same names and shapes is taken, the rest of it is
@@ -44,14 +37,12 @@ def load_initial_weights(
     model is not to be (`trains`).
 
     Raises:
-        InputError: no weights there, a trunk that differs (the keys are named), or weights
-            trained with another tokenizer than the one given, or integers that are to be trained.
+        InputError: no weights there, a trunk that differs (the keys are named), or integers that
+            are to be trained.
     """
     found = read_source(source)
     if found.reshaped:
         _reshape(model, found.reshaped, source, trains)
-    if tokenizer is not None and found.tokenizer is not None:
-        _require_same(tokenizer, found.tokenizer, source)
     fit = fit_weights(model, found.weights, source)
     model.load_state_dict(fit.taken, strict=False)
     log.info(
@@ -141,17 +132,6 @@ def _take_tied_head(model: nn.Module, fit: Fit) -> None:
 def _tied(model: nn.Module) -> dict[str, str]:
     """Names a saved file leaves out, each with the name that holds the same weights."""
     return dict(getattr(model, "all_tied_weights_keys", {}) or {})
-
-
-def _require_same(
-    ours: PreTrainedTokenizerFast, theirs: PreTrainedTokenizerFast, source: Path
-) -> None:
-    if tokenizer_hash(ours) != tokenizer_hash(theirs):
-        raise InputError(
-            f"init={source}: these weights were trained with another tokenizer "
-            f"({len(theirs)} tokens, this run has {len(ours)}), so their embeddings would be "
-            "those of other tokens; use the corpus and tokenizer of that run"
-        )
 
 
 def _grouped(keys: list[str], prefix: str) -> str:

@@ -19,7 +19,9 @@ from loomlab.quoting import to_type
 from loomlab.run.assembly import make, open_corpus
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
+from loomlab.run.kept_tokenizer import kept_tokenizer
 from loomlab.run.quiet import quiet_libraries
+from loomlab.run.same_text import require_labels, say_what_changed
 
 
 class FinishedRun:
@@ -83,8 +85,16 @@ class FinishedRun:
             )
 
     def with_corpus(self) -> tuple[Objective, Any]:
-        """The objective around the model, and the corpus it is scored on."""
-        corpus = open_corpus(self.config)
+        """The objective around the model, and the corpus it is scored on.
+
+        The text is read as it is now, cut by the run's own tokenizer; what has changed is said.
+
+        Raises:
+            InputError: it has other labels than the model.
+        """
+        corpus = open_corpus(self.config, tokenizer=kept_tokenizer(self.folder))
+        require_labels(self.folder.path, getattr(self.model, "config", None), corpus)
+        say_what_changed(self.folder.path, self.folder.summary().get("corpus") or {}, corpus)
         objective: Objective = make(self.config.objective)(
             model=self.model,
             tokenizer=self.tokenizer,

@@ -20,7 +20,7 @@ from loomlab.run.folder import CONFIG, OVERRIDES, SUMMARY
 PROBE = bytes(1 << 18)  # what configs, logs and metrics of a short run take
 FULL = (errno.ENOSPC, errno.EDQUOT)
 LOG = "train.log"
-STARTED_WITH = {CONFIG, OVERRIDES, SUMMARY, LOG, "checkpoints"}
+STARTED_WITH = {CONFIG, OVERRIDES, SUMMARY, LOG, "checkpoints", "tokenizer"}
 RECORDS = (CONFIG, OVERRIDES, SUMMARY)
 log = logging.getLogger("loomlab")
 
@@ -99,7 +99,7 @@ def _withdraw(folder: Path, before: set[str], made: list[Path]) -> None:
         return
     for name in started:
         path = folder / name
-        path.rmdir() if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     for path in made:
         if any(path.iterdir()):
             return

@@ -15,15 +15,15 @@ def require_resumable(path: Path, objective: Objective, corpus: Corpus, resume: 
     """Refuse a checkpoint of another model or another stream of samples.
 
     Raises:
-        InputError: naming the keys of the weights, or what of the stream differs.
+        InputError: naming what of the stream differs, or the keys of the weights.
     """
     state = read_state(path)
-    complaints = misfits(objective.state_dict(), state["state_dict"], "", {})
-    if complaints:
-        named = ", ".join(complaints[:MENTIONED])
-        raise InputError(f"resume={resume}: {path.name} is of another model: {named}")
     position = state.get(type(corpus).__qualname__)
     if position is None:
         raise InputError(f"resume={resume}: {path.name} was trained on another kind of corpus")
     corpus.load_state_dict(position)
-    corpus.check_resumed()
+    corpus.check_resumed()  # first: another text may make another model
+    complaints = misfits(objective.state_dict(), state["state_dict"], "", {})
+    if complaints:
+        named = ", ".join(complaints[:MENTIONED])
+        raise InputError(f"resume={resume}: {path.name} is of another model: {named}")

@@ -34,11 +34,13 @@ from loomlab.run.evaluation import evaluate
 from loomlab.run.finishing import as_saved, finish_model, measured, save_model, sizes
 from loomlab.run.folder import RunFolder
 from loomlab.run.held_out import read_all, say_what_is_validated
+from loomlab.run.kept_tokenizer import keep_tokenizer
 from loomlab.run.measured import keep_measured_choices
 from loomlab.run.output import at_home, require_space
 from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import among_ranks
+from loomlab.run.same_text import text_identity
 from loomlab.run.saved_state import require_resumable
 from loomlab.run.shutdown import Stopped
 from loomlab.run.speed_record import remember_speed
@@ -67,6 +69,8 @@ def execute(config: DictConfig, folder: RunFolder, trains: bool = True) -> float
         summary["precision"] = precision.lightning
         folder.write_summary(summary)
         parts = assemble(config, folder, compressed=trains)
+        if not config.resume:
+            keep_tokenizer(folder, parts.corpus.hf_tokenizer)
         summary["kind"] = parts.objective.kind
         summary["more_is_better"] = [f"val/{name}" for name in parts.objective.more_is_better]
         folder.write_summary(summary)
@@ -269,6 +273,7 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
             "vocabulary": parts.corpus.vocab_size,
             "training_tokens": len(parts.corpus.train_tokens),
             "validation_tokens": len(parts.corpus.validation_tokens),
+            **text_identity(parts.corpus),
         },
     }
 

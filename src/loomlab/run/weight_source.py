@@ -10,28 +10,22 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from loomlab.callbacks.store import read_state
 from loomlab.errors import InputError
 from loomlab.model.reshaped import MARKER
+from loomlab.text.beside import CHECKPOINT
 
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
-TOKENIZER = "tokenizer.json"
-CHECKPOINT = ".ckpt"
 MODEL = "model."  # what names of an objective's weights begin with in a checkpoint
 
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Weights by name, and what lies beside them.
-
-    The tokenizer they were trained with, and the layers that compression put in place of others.
-    """
+    """Weights by name, and the layers that compression put in place of others."""
 
     weights: dict[str, Tensor]
-    tokenizer: PreTrainedTokenizerFast | None
     reshaped: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -53,9 +47,8 @@ def read_source(source: Path) -> WeightSource:
             "checkpoint (RUN_DIR/checkpoints/best.ckpt)"
         )
     if path.suffix == CHECKPOINT:
-        return WeightSource(_checkpoint(path), _tokenizer(path.parent.parent / "model"))
-    found = _safetensors(path, source), _tokenizer(path.parent)
-    return WeightSource(*found, _reshaped(path.parent / "config.json"))
+        return WeightSource(_checkpoint(path))
+    return WeightSource(_safetensors(path, source), _reshaped(path.parent / "config.json"))
 
 
 def _reshaped(config: Path) -> dict[str, dict[str, Any]]:
@@ -93,9 +86,3 @@ def _checkpoint(path: Path) -> dict[str, Tensor]:
             "run folder, where they are merged"
         )
     return {key.removeprefix(MODEL): tensor for key, tensor in state.items()}
-
-
-def _tokenizer(folder: Path) -> PreTrainedTokenizerFast | None:
-    if not (folder / TOKENIZER).is_file():
-        return None
-    return PreTrainedTokenizerFast.from_pretrained(folder)

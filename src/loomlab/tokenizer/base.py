@@ -11,6 +11,7 @@ from tokenizers import Tokenizer as Backend
 from transformers import PreTrainedTokenizerFast
 
 SPECIAL = ("<|endoftext|>", "<|pad|>", "<|mask|>", "<|unk|>")
+CUTS = ("model", "normalizer", "pre_tokenizer")  # the parts of a tokenizer that cut text
 
 
 class Tokenizer(abc.ABC):
@@ -23,6 +24,21 @@ class Tokenizer(abc.ABC):
     @abc.abstractmethod
     def train(self, documents: Iterable[str]) -> PreTrainedTokenizerFast:
         """Learn from documents; the result always has eos, pad, mask and unk tokens."""
+
+
+class Given(Tokenizer):
+    """A tokenizer that is there already, such as the one a run has kept."""
+
+    def __init__(self, trained: PreTrainedTokenizerFast) -> None:
+        self.trained = trained
+
+    def settings(self) -> dict[str, Any]:
+        """Its content: how it came about does not count."""
+        return {"class": type(self).__qualname__, "content": tokenizer_hash(self.trained)}
+
+    def train(self, documents: Iterable[str] = ()) -> PreTrainedTokenizerFast:
+        """The tokenizer as it is; documents are not read."""
+        return self.trained
 
 
 def wrap(backend: Backend, **special_tokens: str) -> PreTrainedTokenizerFast:
@@ -53,6 +69,24 @@ def tokenizer_hash(tokenizer: PreTrainedTokenizerFast) -> str:
     }
     text = json.dumps([serialized, roles], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cutting(tokenizer: Backend) -> dict[str, Any]:
+    """How a tokenizer cuts text into which ids; what is put around a text does not count."""
+    told = json.loads(tokenizer.to_str())
+    added = {token["id"]: token["content"] for token in told["added_tokens"]}
+    return {"added": added, **{part: told[part] for part in CUTS}}
+
+
+def reads_as(ours: PreTrainedTokenizerFast, theirs: PreTrainedTokenizerFast) -> bool:
+    """Whether weights trained with `theirs` know every id that `ours` cuts a text into.
+
+    By the content of the tokenizers: neither their names nor the sizes of their vocabularies tell.
+    Roles of special tokens and further special tokens of ours do not matter.
+    """
+    one, other = cutting(ours.backend_tokenizer), cutting(theirs.backend_tokenizer)
+    same = all(one[part] == other[part] for part in CUTS)
+    return same and other["added"].items() <= one["added"].items()
 
 
 def word_starts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
