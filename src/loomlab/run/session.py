@@ -40,7 +40,7 @@ from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import among_ranks
 from loomlab.run.saved_state import require_resumable
-from loomlab.run.shutdown import Stopped
+from loomlab.run.shutdown import Stopped, quits_at_once
 from loomlab.run.speed_record import remember_speed
 
 log = logging.getLogger("loomlab")
@@ -114,7 +114,7 @@ def _fit(
     say_what_is_validated(parts.corpus)
     parts.metrics.start_clock()
     try:
-        with among_ranks(parts.parallelism, folder) as callbacks:
+        with among_ranks(parts.parallelism, folder) as callbacks, quits_at_once(trainer):
             trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
             trainer.fit(
                 parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True
