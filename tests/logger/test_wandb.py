@@ -6,19 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import wandb
 
-from loomlab.logger.wandb import (
-    Wandb,
-    automatic_mode,
-    finish,
-    has_key,
-    remove_recordless,
-    server_url,
-)
+from loomlab.logger.base import Facts
+from loomlab.logger.wandb import Wandb, finish, remove_recordless
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import Ledger
 from loomlab.run.metrics_file import read_metrics
@@ -118,22 +111,42 @@ def test_disabled_writes_nothing(train: Callable[..., RunFolder]):
     assert folder.summary()["status"] == "finished"
 
 
-def test_a_key_is_found_in_the_environment_or_netrc(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_what_the_client_is_told_by_variables_holds(
+    train: Callable[..., RunFolder], client: Callable[..., None], caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    assert not has_key()
-    (tmp_path / ".netrc").touch(0o600)
-    for host in ("api.wandb.ai", urlsplit(server_url()).netloc):
-        (tmp_path / ".netrc").write_text(f"machine {host} login user password made-up\n")
-        assert has_key()
-    (tmp_path / ".netrc").write_text("machine example.org login user password made-up\n")
-    assert not has_key()
-    (tmp_path / ".netrc").write_text("this is no netrc")
-    assert not has_key()
-    monkeypatch.setenv("WANDB_API_KEY", "made-up")
-    assert has_key()
+    """Offline with a key and no network: nothing is asked for, or waited for."""
+    client(
+        WANDB_MODE="offline", WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9",
+        WANDB_PROJECT="mine", WANDB_RUN_GROUP="ours", WANDB_TAGS="a,b", WANDB_NAME="called",
+        WANDB_JOB_TYPE="pretrain",
+    )  # fmt: skip
+    (file,) = run_files(train(*ONLINE, "logger.wandb.tags=[b,c]"))
+    assert [r for r in caplog.records if "W&B" in r.getMessage()] == []
+    (run,) = of_kind(records(file), "run")
+    assert (run["project"], run["run_group"], run["display_name"]) == ("mine", "ours", "called")
+    assert run["job_type"] == "pretrain"
+    assert run["tags"][:3] == ["b", "c", "a"]
+    option = Wandb(project="own", group="own", job_type="own")
+    given = option._start(file.parent, "run", {"name": "own"}, Facts(sweep="swept"))
+    assert [given[k] for k in ("project", "group", "job_type", "name")] == ["own"] * 4
+
+
+def test_a_variable_disables_it(train: Callable[..., RunFolder], client: Callable[..., None]):
+    client(WANDB_MODE="disabled", WANDB_API_KEY="a" * 40)
+    folder = train(*ONLINE)
+    assert folder.summary()["status"] == "finished"
+    assert not (folder.path / "wandb").exists()
+
+
+def test_a_login_without_a_server_is_one_line_and_offline(
+    train: Callable[..., RunFolder], client: Callable[..., None], caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+):  # fmt: skip
+    client(WANDB_BASE_URL="http://127.0.0.1:9", PYTEST_CURRENT_TEST=None)
+    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1:9 login user password {'a' * 40}\n")
+    assert len(run_files(train(*ONLINE))) == 1
+    (line,) = [r.getMessage() for r in caplog.records if "W&B" in r.getMessage()]
+    assert line.startswith("W&B: http://127.0.0.1:9 cannot be reached; the run is kept offline")
 
 
 @pytest.fixture
@@ -233,19 +246,6 @@ def test_a_counted_model_is_a_run_too(train: Callable[..., RunFolder], server: A
     (row,) = read_metrics(folder.metrics)
     assert by_step(server.run().history) == [row]
     assert server.run().config["choice.model"] == "ngram"
-
-
-def test_automatic_mode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("WANDB_MODE", "online")
-    assert automatic_mode(debug=True) == "disabled"
-    assert automatic_mode(debug=False) == "online"
-    monkeypatch.delenv("WANDB_MODE")
-    assert automatic_mode(debug=False) == "disabled", "inside pytest"
-    monkeypatch.delenv("PYTEST_CURRENT_TEST")
-    assert automatic_mode(debug=False) == "offline"
-    monkeypatch.setenv("WANDB_API_KEY", "made-up")
-    assert automatic_mode(debug=False) == "online"
 
 
 def test_a_debug_option_with_a_logger_sends_nothing(train: Callable[..., RunFolder], server: Any):

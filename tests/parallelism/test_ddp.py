@@ -24,6 +24,7 @@ from loomlab.run.metrics_file import read_metrics
 Train = Callable[..., RunFolder]
 Same = Callable[[RunFolder, RunFolder], None]
 Start = Callable[..., WarmProcess]
+Tiny = Callable[..., list[str]]
 SMALL = ["model.layers=2", "model.width=16", "model.heads=2", "runtime=plain"]
 PAIR = ["parallelism=ddp", "parallelism.devices=2"]
 WHOLE = ["budget.steps=4", "trainer.val_every_n_steps=2", "trainer.limit_val_batches=null"]
@@ -90,7 +91,7 @@ def test_devices_are_processes():
 
 
 @pytest.mark.soak
-def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_path: Path):
+def test_two_jobs_of_a_sweep(start: Start, tiny: Tiny, tmp_path: Path):
     given = [o for o in tiny(*SMALL, *PAIR) if "output_dir" not in o]
     process = start("-m", *given, f"paths.sweep_dir={tmp_path / 'swept'}", "seed=1,2")
     _, errors = process.communicate()
@@ -104,7 +105,7 @@ def test_two_jobs_of_a_sweep(start: Start, tiny: Callable[..., list[str]], tmp_p
         wait_until(lambda path=run.path: not workers(path))
 
 
-def started(start: Start, tiny: Callable[..., list[str]], folder: RunFolder, *more: str) -> tuple:
+def started(start: Start, tiny: Tiny, folder: RunFolder, *more: str) -> tuple:
     """A run of two processes in the middle of its steps, and its further process."""
     process = start(*tiny(*SMALL, *PAIR, *ENDLESS, *more))
     wait_until(lambda: folder.metrics.is_file() and len(read_metrics(folder.metrics)) > 2)
@@ -131,9 +132,7 @@ def assert_stopped_at_one_step(folder: RunFolder) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_the_run_by_name(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
-):
+def test_a_killed_worker_ends_the_run_by_name(start: Start, tiny: Tiny, tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder)
     os.kill(worker, signal.SIGKILL)
@@ -148,9 +147,7 @@ def test_a_killed_worker_ends_the_run_by_name(
 
 
 @pytest.mark.slow
-def test_a_killed_first_process_is_spoken_for(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
-):
+def test_a_killed_first_process_is_spoken_for(start: Start, tiny: Tiny, tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     process, _ = started(start, tiny, folder)
     os.kill(process.pid, signal.SIGKILL)
@@ -160,9 +157,7 @@ def test_a_killed_first_process_is_spoken_for(
 
 
 @pytest.mark.slow
-def test_a_hung_worker_ends_the_run_by_name(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
-):
+def test_a_hung_worker_ends_the_run_by_name(start: Start, tiny: Tiny, tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder, "parallelism.timeout=10")
     os.kill(worker, signal.SIGSTOP)
@@ -174,12 +169,14 @@ def test_a_hung_worker_ends_the_run_by_name(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_to_one_process_stops_all_at_the_same_step(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
+    start: Start, tiny: Tiny, tmp_path: Path, rank: int
 ):
+    """The first one alone is what `docker stop` and Slurm send it to."""
     folder = RunFolder(tmp_path / "run")
     process, worker = started(start, tiny, folder)
-    os.kill(worker, signal.SIGTERM)
+    os.kill([process.pid, worker][rank], signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 143, errors
     assert_stopped_at_one_step(folder)
@@ -188,7 +185,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(
 
 @pytest.mark.slow
 def test_signals_in_different_steps_stop_all_at_the_same_one(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
+    start: Start, tiny: Tiny, tmp_path: Path
 ):
     """As Ctrl-C reaches all processes of a terminal, each in a step of its own."""
     folder = RunFolder(tmp_path / "run")
@@ -201,6 +198,40 @@ def test_signals_in_different_steps_stop_all_at_the_same_one(
     _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert_stopped_at_one_step(folder)
+
+
+def assert_quit(process: WarmProcess, folder: RunFolder) -> None:
+    """It has ended by SIGTERM, with its further process, and says so."""
+    _, errors = process.communicate()
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors
+    assert folder.summary()["status"] == "interrupted"
+    wait_until(lambda: not workers(folder.path))
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_a_process_that_waits_for_one_that_hangs(
+    start: Start, tiny: Tiny, tmp_path: Path
+):
+    folder = RunFolder(tmp_path / "run")
+    process, worker = started(start, tiny, folder)
+    os.kill(worker, signal.SIGSTOP)
+    while process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(process.pid, signal.SIGTERM)
+        time.sleep(1.0)  # signals that come closer are one
+    assert_quit(process, folder)
+
+
+@pytest.mark.slow
+def test_a_signal_while_others_are_still_starting_ends_them(
+    start: Start, tiny: Tiny, tmp_path: Path
+):
+    folder = RunFolder(tmp_path / "run")
+    process = start(*tiny(*SMALL, *PAIR, *ENDLESS))
+    wait_until(lambda: bool(workers(folder.path)))
+    os.kill(process.pid, signal.SIGTERM)
+    assert_quit(process, folder)
 
 
 @pytest.mark.slow
@@ -239,9 +270,7 @@ def test_messages_of_several_buckets_do_not_overtake_each_other(train: Train):
 
 
 @pytest.mark.soak
-def test_seconds_end_all_processes_at_the_same_step(
-    start: Start, tiny: Callable[..., list[str]], tmp_path: Path
-):
+def test_seconds_end_all_processes_at_the_same_step(start: Start, tiny: Tiny, tmp_path: Path):
     folder = RunFolder(tmp_path / "run")
     timed = ["budget.steps=null", "budget.seconds=3", "trainer.val_every_n_steps=100000"]
     process = start(*tiny(*SMALL, *PAIR, *timed))

@@ -1,4 +1,4 @@
-"""A run that was killed goes on as if nothing had happened."""
+"""A run that was killed goes on as if nothing had happened; one that is asked stops saved."""
 
 import os
 import random
@@ -15,7 +15,9 @@ from tests.marks import fast_slow_soak
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.run.folder import RunFolder
+from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import read_metrics
+from loomlab.run.shutdown import SIGNALS, Stopped
 
 STEPS = 48
 HALFWAY = 24  # where a run that is to be killed waits for it at the latest
@@ -138,3 +140,21 @@ def test_fifty_kills_on_the_way_leave_no_trace(
     )
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
     assert not list(folder.path.rglob("*partial*"))
+
+
+@pytest.mark.parametrize("moment", ["on_fit_start", "on_train_start"])
+def test_a_signal_before_the_first_step_stops_after_it(
+    moment: str, finish: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(Meter, moment, lambda *_: signal.raise_signal(signal.SIGTERM))
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(Stopped, match="SIGTERM") as end:
+        finish(*LONG, folder=tmp_path)
+    assert end.value.exit_code == 143
+    folder = RunFolder(tmp_path)
+    assert folder.summary()["status"] == "interrupted"
+    newest = CheckpointStore(folder.checkpoints).newest()
+    assert newest is not None
+    assert newest.step == 1
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert signal.set_wakeup_fd(-1) == -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import netrc
 import os
 import shutil
 import sys
@@ -12,16 +11,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pytorch_lightning.loggers import Logger
 
 from loomlab.errors import first_line
 from loomlab.logger.base import NO_FACTS, Facts, LoggerOption
+from loomlab.logger.wandb_settings import (
+    automatic_mode,
+    group_of,
+    project_of,
+    server_url,
+    told,
+    unless_told,
+)
 from loomlab.reach import answers
 from loomlab.secrets import masked_override
 
-OLD_NAMES = {"api.forge.coreweave.com": "api.wandb.ai"}  # a key for the old name is good, too
 REACHED_WITHIN = 3.0  # seconds until a server that accepts no connection is given up
 RUN_ID = ".wandb_id"
 HEADER_BYTES = 7  # of a .wandb file without any record
@@ -37,23 +42,25 @@ class Wandb(LoggerOption):
 
     def __init__(
         self,
-        project: str = "loomlab",
+        project: str | None = None,
         entity: str | None = None,
         group: str | None = None,
-        job_type: str = "train",
+        job_type: str | None = None,
         tags: list[str] = [],  # noqa: B006  a schema default, never changed
         mode: Literal["auto", "online", "offline", "disabled"] = "auto",
         x_axis: Literal["step", "tokens", "flops", "seconds"] = "step",
         artifacts: Literal["none", "references", "model", "checkpoints"] = "references",
         finish_within: Annotated[float, "[1, inf)"] = 60.0,
     ) -> None:
-        """`group` of None is the sweep's name; chosen options are tags beside `tags`.
+        """None, and a mode of auto, is what WANDB_... variables or the client's files say.
 
-        `mode` of auto is disabled under a debug option and inside pytest (unless WANDB_MODE says
-        otherwise). `x_axis` is what charts begin with; all four are sent. `artifacts` links the
-        corpus to the finished model by hash and place ("references"), or also uploads the model,
-        or the model with its best and last checkpoint. `finish_within` seconds is what the
-        upload at the end may take; what is left by then stays on disk.
+        Where they say nothing, `project` is loomlab, `group` the sweep's name, `job_type`
+        train, and the mode disabled inside pytest; it always is under a debug option. Chosen
+        options and WANDB_TAGS are tags beside `tags`. `x_axis` is what charts begin with; all
+        four are sent. `artifacts` links the corpus to the finished model by hash and place
+        ("references"), or also uploads the model, or the model with its best and last
+        checkpoint. `finish_within` seconds is what the upload at the end may take; what is left
+        by then stays on disk.
         """
         self.project, self.entity, self.group, self.job_type = project, entity, group, job_type
         self.tags, self.mode, self.x_axis = tags, mode, x_axis
@@ -73,7 +80,8 @@ class Wandb(LoggerOption):
         choice = config.get("choice") or {}
         remove_recordless(run_dir)
         start = self._start(run_dir, name, config | flat(choice), facts)
-        start["tags"] = list(dict.fromkeys([*self.tags, *tags_of(choice)]))
+        tags = [*self.tags, *(told().run_tags or ()), *tags_of(choice)]
+        start["tags"] = list(dict.fromkeys(tags))
         mode = self._reachable_mode(bool(choice.get("debug")))
         for attempt in dict.fromkeys([mode, "offline"]):
             logger = SteadyWandbLogger(
@@ -96,12 +104,12 @@ class Wandb(LoggerOption):
     ) -> dict[str, Any]:
         """What the run is called; its id is in its folder, so that it can be gone on with."""
         return {
-            "name": name,
+            "name": config.get("name") or told().run_name or name,
             "save_dir": str(run_dir),
-            "project": self.project,
+            "project": project_of(self.project),
             "entity": self.entity,
-            "group": self.group or facts.sweep,
-            "job_type": self.job_type,
+            "group": group_of(self.group, facts.sweep),
+            "job_type": self.job_type or told().run_job_type or "train",
             "config": config,
             "id": run_id(run_dir),
             "resume": "allow",
@@ -110,17 +118,17 @@ class Wandb(LoggerOption):
     def _client_settings(self, mode: str) -> Any:
         import wandb
 
+        within = STARTED_OFFLINE_WITHIN if mode == "offline" else STARTED_WITHIN
+        ours = unless_told(console="off", silent=True, init_timeout=within)
         return wandb.Settings(
-            console="off", silent=True, finish_timeout=self.finish_within,
-            finish_timeout_raises=True,
-            init_timeout=STARTED_WITHIN if mode == "online" else STARTED_OFFLINE_WITHIN,
-        )  # fmt: skip
+            finish_timeout=self.finish_within, finish_timeout_raises=True, **ours
+        )
 
     def _reachable_mode(self, debug: bool) -> str:
         """The mode asked for, or offline when the server cannot be reached."""
         mode = self.mode if self.mode != "auto" else automatic_mode(debug)
         server = server_url()
-        if mode == "online" and not answers(server, REACHED_WITHIN):
+        if mode in ("online", "shared") and not answers(server, REACHED_WITHIN):
             log.warning(
                 "W&B: %s cannot be reached; the run is kept offline (`wandb sync`)", server
             )
@@ -145,17 +153,6 @@ def remove_recordless(run_dir: Path) -> None:
     for file in (run_dir / "wandb").glob("offline-run-*/run-*.wandb"):
         if file.stat().st_size <= HEADER_BYTES:
             shutil.rmtree(file.parent)
-
-
-def automatic_mode(debug: bool) -> str:
-    """Disabled where a run is no result, else what WANDB_MODE says, else online with a key."""
-    if debug:
-        return "disabled"
-    if os.environ.get("WANDB_MODE"):
-        return os.environ["WANDB_MODE"]
-    if "PYTEST_CURRENT_TEST" in os.environ:
-        return "disabled"
-    return "online" if has_key() else "offline"
 
 
 def flat(choice: Mapping[str, Any]) -> dict[str, str]:
@@ -183,25 +180,6 @@ def _masked_arguments() -> Iterator[None]:
         yield
     finally:
         sys.argv = before
-
-
-def server_url() -> str:
-    """The server of the client's settings: of its settings file, of WANDB_BASE_URL or its own."""
-    import wandb
-
-    return wandb.setup().settings.base_url
-
-
-def has_key() -> bool:
-    """Whether an API key for the server is in the environment or in the netrc file."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(server_url()).netloc
-    try:
-        keys = netrc.netrc(os.environ.get("NETRC"))
-        return any(keys.authenticators(h) for h in (host, OLD_NAMES.get(host)) if h)
-    except (OSError, netrc.NetrcParseError):
-        return False
 
 
 def finish(exit_code: int, summary: Mapping[str, Any] | None = None) -> None:

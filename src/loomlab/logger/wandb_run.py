@@ -58,7 +58,8 @@ class SteadyWandbLogger(WandbLogger):
 
     def start(self) -> None:
         """Start the run now, so that its config is there from the start; raises `trouble()`."""
-        _room_for_a_run(Path(self.save_dir or "."))
+        if vars(self)["_wandb_init"]["mode"] != "disabled":
+            _room_for_a_run(Path(self.save_dir or "."))
         run = self.experiment
         _open[:] = [self]
         for handler in logging.getLogger("wandb").handlers:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.logger.wandb_settings import group_of, project_of
 from loomlab.report.collect import collect
 from loomlab.report.metric import LIKELIHOOD
 from loomlab.report.row import Row, read_config
@@ -69,9 +70,9 @@ def subject(folder: Path, entity: str | None = None, project: str | None = None)
     metric = metrics[0][0] if metrics else LIKELIHOOD
     return Subject(
         name=folder.resolve().name,
-        project=project or str(logger["project"]),
+        project=project or project_of(logger.get("project")),
         entity=entity or str(logger.get("entity") or ""),
-        group=str(logger.get("group") or folder.resolve().name),
+        group=str(group_of(logger.get("group"), folder.resolve().name)),
         metric=metric,
         more_is_better=any(row.prefers_more(metric) for row in rows),
         settings=_settings(rows),

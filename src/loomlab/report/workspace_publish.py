@@ -41,7 +41,7 @@ def publish(of: Subject, folder: Path, new: bool = False) -> dict[str, str]:
 def _api() -> Any:
     import wandb
 
-    from loomlab.logger.wandb import has_key, server_url
+    from loomlab.logger.wandb_settings import has_key, server_url
 
     if not has_key():
         raise InputError(

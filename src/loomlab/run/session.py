@@ -42,7 +42,7 @@ from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import among_ranks
 from loomlab.run.same_text import text_identity
 from loomlab.run.saved_state import require_resumable
-from loomlab.run.shutdown import Stopped
+from loomlab.run.shutdown import Stopped, quits_at_once
 from loomlab.run.speed_record import remember_speed
 
 log = logging.getLogger("loomlab")
@@ -118,7 +118,7 @@ def _fit(
     say_what_is_validated(parts.corpus)
     parts.metrics.start_clock()
     try:
-        with among_ranks(parts.parallelism, folder) as callbacks:
+        with among_ranks(parts.parallelism, folder) as callbacks, quits_at_once(trainer):
             trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
             trainer.fit(
                 parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True

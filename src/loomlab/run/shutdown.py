@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -13,6 +16,8 @@ import torch
 import torch.distributed as dist
 
 from loomlab.callbacks.checkpoint import LAST, just_stepped, save
+from loomlab.run.folder import RunFolder
+from loomlab.run.insistence import Insistence
 
 log = logging.getLogger("loomlab")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -40,19 +45,24 @@ class Shutdown(pl.Callback):
         self.before: dict[int, Any] = {}
         self.question: tuple[torch.Tensor, Any] | None = None
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over from Lightning, which would exit 0 without saving."""
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Take the signals over, before Lightning does.
+
+        It would exit 0 without saving, and have the process that a signal comes to wait for an
+        exchange that the others know nothing of.
+        """
+        connector: Any = trainer._signal_connector
+        connector.register_signal_handlers = lambda: None
+        epochs: Any = trainer.fit_loop.epoch_loop
+        epochs._broadcast_sigterm_tensor = lambda: None  # at every batch all wait for it
         self.before = {number: signal.getsignal(number) for number in SIGNALS}
         for number in SIGNALS:
             signal.signal(number, self._ask)
-        # Lightning has all processes wait for its own question at every batch
-        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore
+        self.insistence = Insistence(SIGNALS, _announce, partial(_quit, trainer))
+        self.insistence.begin()
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
-        if self.asked is not None:
-            os._exit(128 + signum)
-        self.asked = signum
-        log.info("stopping after this step (again to quit at once)")
+        self.asked = self.asked or signum
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -96,8 +106,60 @@ class Shutdown(pl.Callback):
         if self.asked is not None and trainer.world_size == 1:
             raise Stopped(self.asked)
 
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self._give_back()
+
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if not self.before:
+            return
+        self.insistence.end()
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
+
+
+@contextmanager
+def quits_at_once(trainer: pl.Trainer) -> Iterator[None]:
+    """Where `Shutdown` has not yet begun, the first signal ends this process and its children.
+
+    They may be waiting for each other in a place where no handler is called.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    leave = partial(_quit, trainer)
+    insistence = Insistence(SIGNALS, leave, leave)
+    for number in SIGNALS:
+        signal.signal(number, _nothing)
+    insistence.begin()
+    try:
+        yield
+    finally:
+        insistence.end()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """A signal without a handler would end the process itself."""
+
+
+def _announce(signum: int) -> None:
+    log.info("stopping after this step (again to quit at once)")
+
+
+def _quit(trainer: pl.Trainer, signum: int) -> None:
+    """End this process and those it has started, wherever they wait."""
+    log.info("quit upon %s", signal.Signals(signum).name)
+    for process in getattr(trainer.strategy.launcher, "procs", []):
+        process.kill()
+    if trainer.is_global_zero:
+        folder = RunFolder(trainer.default_root_dir)
+        with suppress(OSError, ValueError):
+            folder.write_summary({**folder.summary(), "status": "interrupted"})
+    os._exit(128 + signum)

@@ -14,7 +14,7 @@ from loomlab.run.measured import keep_measured_choices
 from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import RankFailed, among_ranks
-from loomlab.run.shutdown import Stopped
+from loomlab.run.shutdown import Stopped, quits_at_once
 
 
 def main(run_dir: str) -> int:
@@ -48,7 +48,10 @@ def _train(config: DictConfig, folder: RunFolder) -> None:
         resume = newest.path if newest else None
         trainer = build_trainer(config, parts, folder, make(config.precision)())
         trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
-        trainer.fit(parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True)
+        with quits_at_once(trainer):
+            trainer.fit(
+                parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True
+            )
 
 
 if __name__ == "__main__":

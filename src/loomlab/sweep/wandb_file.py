@@ -14,6 +14,7 @@ from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import composing
 from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
+from loomlab.logger.wandb_settings import project_of
 from loomlab.secrets import masked_override
 from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.dimension import Dimension, Values
@@ -186,7 +187,7 @@ def _place(configs: list[DictConfig]) -> dict[str, str]:
     loggers = [OmegaConf.select(config, "logger.wandb") for config in configs]
     if any(logger is None or logger.mode not in ("auto", "online") for logger in loggers):
         raise InputError("agents hear of their runs by W&B: give logger=wandb, with mode=auto")
-    place = {(str(logger.project), logger.entity) for logger in loggers}
+    place = {(project_of(logger.project), logger.entity) for logger in loggers}
     if len(place) > 1:
         raise InputError("logger.wandb: a W&B sweep has one project: give one for all runs")
     ((project, entity),) = place
