@@ -31,6 +31,7 @@ GROUND = {
     "allow",
     "secrets",
     "reach",
+    "strict_json",
     "device",
     "quoting",
 }

@@ -22,6 +22,7 @@ from loomlab.entry.checked import checked_run, names_folder
 from loomlab.entry.ending import told
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
+from loomlab.run.folder import make_private
 from loomlab.run.moving_in import clear, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
@@ -78,7 +79,9 @@ def train_one(
     with around(folder):
         if config.overwrite and not config.resume:
             clear(folder)
-        if not names_folder(overrides) and (own := new_folder(folder)) != folder:
+        if names_folder(overrides):
+            make_private(folder)
+        elif (own := new_folder(folder)) != folder:
             argv = [*argv, override("paths.output_dir", own)]
         _start(argv)
 
