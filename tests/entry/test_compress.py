@@ -8,6 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from loomlab.entry.compress_source import beginning_of
+from loomlab.quoting import override
 from loomlab.report.collect import collect
 from loomlab.report.page_data import page_data
 from loomlab.run.folder import RunFolder
@@ -162,3 +164,15 @@ def test_a_sweep_of_stacks_is_refused_before_any_work(
         assert code == 2
         assert words in said
     assert not (tmp_path / "sweep").exists()
+
+
+def test_only_what_makes_the_model_is_taken_over_from_a_run(tmp_path: Path):
+    """That a run replaced another does not let what is made of it replace a third."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    given = ["model.width=16", "overwrite=true", "paths.output_dir=x", "paths.cache_dir=c"]
+    (tmp_path / "overrides.json").write_text(json.dumps(given))
+    assert beginning_of(tmp_path) == [
+        "model.width=16", "paths.cache_dir=c", override("init", tmp_path)
+    ]  # fmt: skip

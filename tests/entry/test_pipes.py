@@ -1,5 +1,6 @@
 """A reader that goes away ends no work, and no verb in a traceback."""
 
+import io
 import logging
 import os
 import subprocess
@@ -76,3 +77,14 @@ def test_as_a_shell_does_it():
     assert done.stdout.startswith("model")
     assert done.stderr == ""
     assert done.returncode in (0, 141), "141 if the output was cut off"
+
+
+def test_a_screen_that_lacks_a_letter_shows_an_escape(monkeypatch: pytest.MonkeyPatch):
+    """As with LC_ALL=C where Python is told to take it at its word."""
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", screen)
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    print("caf\xe9 \udce9")
+    screen.flush()
+    assert screen.buffer.getvalue().endswith(b"caf\\xe9 \\udce9\n")  # type: ignore[attr-defined]

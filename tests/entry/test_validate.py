@@ -69,7 +69,8 @@ def test_what_train_would_not_resume_is_not_valid(
 
 def test_a_place_that_cannot_be_written_is_not_valid(loom: Loom, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    for arguments, key in (([], "paths.output_dir"), (["-m", "seed=1,2"], "paths.sweep_dir")):
+    sweep = (["-m", "seed=1,2"], "paths.sweep_dir")
+    for arguments, key in (([], "paths.output_dir"), ([], "paths.cache_dir"), sweep):
         done = loom("validate", *arguments, f"{key}={tmp_path / 'file' / 'below'}")
         assert done.returncode == 2
         assert f"{key}=" in done.stderr

@@ -111,3 +111,22 @@ def test_writing_replaces_and_leaves_nothing_beside(tmp_path: Path):
     for text in ("one\n", "two\n"):
         write_atomically(tmp_path / "file.txt", text)
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("file.txt", "two\n")]
+
+
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path):
+    shared, new = RunFolder(tmp_path / "shared"), RunFolder(tmp_path / "new" / "run")
+    shared.path.mkdir()
+    shared.path.chmod(0o2775)
+    for folder in (shared, new):
+        folder.create(OmegaConf.create({"seed": 1}), ["seed=1"])
+        assert folder.overrides() == ["seed=1"]
+    assert stat.S_IMODE(shared.path.stat().st_mode) == 0o2775
+    assert stat.S_IMODE(new.path.stat().st_mode) == 0o700
+
+
+def test_a_summary_is_json_for_every_reader(tmp_path: Path):
+    folder = RunFolder(tmp_path)
+    folder.write_summary({"best": {"val/loss": math.inf, "val/accuracy": math.nan}})
+    text = (tmp_path / "summary.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+    assert folder.summary()["best"] == {"val/loss": None, "val/accuracy": None}

@@ -1,6 +1,7 @@
 """A plan in the ledger: what is there stays, what changed is said."""
 
 import dataclasses
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +96,11 @@ def test_secrets_are_kept_out(planned: Callable[..., Plan], tmp_path: Path):
     assert ledger.jobs()[0].overrides == [f"corpus.hf_token={MASK}", "seed=1"]
     assert secrets_of(made) == {made.jobs[0].key: [f"corpus.hf_token={secret}"]}
     assert all(secret.encode() not in p.read_bytes() for p in ledger.folder.iterdir())
+
+
+def test_a_folder_that_was_there_keeps_its_mode(planned: Callable[..., Plan], tmp_path: Path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o2775)
+    for name, mode in (("shared", 0o2775), ("new", 0o700)):
+        ledger = record(planned("seed=1,2", f"paths.sweep_dir={tmp_path / name}"), [])
+        assert stat.S_IMODE(ledger.folder.stat().st_mode) == mode

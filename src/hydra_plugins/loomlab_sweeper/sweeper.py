@@ -3,7 +3,7 @@
 Cheap to import, as Hydra imports every plugin it finds; so what it needs is imported when used.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -17,6 +17,7 @@ class LoomSweeperConfig:
     """How Hydra builds it; what it does is said by the groups `sweep` and `launch`."""
 
     _target_: str = "hydra_plugins.loomlab_sweeper.sweeper.LoomSweeper"
+    params: dict[str, Any] = field(default_factory=dict)  # Hydra's own; the gate says where to
 
 
 ConfigStore.instance().store("loomlab", LoomSweeperConfig, "hydra/sweeper", provider="loomlab")

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from loomlab.compose.yaml_file import mapping
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ OF_OTHER_VERBS = {
 }  # groups that are no axes, and the verb that takes them
 SELECTORS = ("experiment", "debug")  # choose options of other axes; hold no settings of their own
 
+OF_HYDRA = "hydra"  # groups below it are Hydra's own
 SEARCH = "search"  # folder of an axis that holds what to search in its options, not options
 
 
@@ -65,7 +66,8 @@ def options_in(folder: Path) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*/**/*.yaml")):
         group = path.parent.relative_to(folder).as_posix()
-        if path.parent.name == SEARCH:
+        own = group.partition("/")[0] != OF_HYDRA and path.parent.name != SEARCH
+        if not own or not path.is_file():
             continue
         groups.setdefault(group, []).append(path.stem)
     return groups
@@ -82,29 +84,45 @@ def all_options(folders: list[Path]) -> dict[str, list[str]]:
 
 @cache
 def option_text(folders: tuple[Path, ...], group: str, option: str) -> str:
-    """The YAML text of an option; the first folder that has it wins, as in Hydra."""
+    """The YAML text of an option; the first folder that has it wins, as in Hydra.
+
+    Empty where it cannot be read: what a folder holds beside the options chosen stops nobody.
+    """
     for folder in folders:
         path = folder / group / f"{option}.yaml"
         if path.is_file():
-            return path.read_text(encoding="utf-8")
+            try:
+                return path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                return ""
     return ""
 
 
 @cache
 def option_content(folders: tuple[Path, ...], group: str, option: str) -> dict[str, Any]:
-    """What the YAML of an option says itself, without what it builds on; not to be changed."""
-    return yaml.safe_load(option_text(folders, group, option)) or {}
+    """What the YAML of an option says itself, without what it builds on; not to be changed.
+
+    Empty where it is no mapping: who chooses the option is told so when it is composed.
+    """
+    return mapping(option_text(folders, group, option))[0]
 
 
-def option_target(folders: tuple[Path, ...], group: str, option: str) -> str:
-    """The `_target_` of an option, through the presets it builds on; empty for none."""
+def option_target(
+    folders: tuple[Path, ...], group: str, option: str, above: tuple[str, ...] = ()
+) -> str:
+    """The `_target_` of an option, through the presets it builds on; empty for none.
+
+    `above` are the options that build on it.
+    """
     content = option_content(folders, group, option)
     if "_target_" in content:
         return str(content["_target_"])
-    for entry in content.get("defaults", []):
+    defaults = content.get("defaults")
+    for entry in defaults if isinstance(defaults, list) else ():
         name = entry.removesuffix("@_here_") if isinstance(entry, str) else ""
-        if name and name != "_self_" and not name.startswith("/") and name != option:
-            target = option_target(folders, group, name)
+        preset = name and name != "_self_" and not name.startswith("/")
+        if preset and name not in (option, *above):
+            target = option_target(folders, group, name, (option, *above))
             if target:
                 return target
     return ""

@@ -20,6 +20,7 @@ from loomlab.compose.axes import (
 from loomlab.compose.compatibility import Pick
 from loomlab.compose.search import package_conf
 from loomlab.compose.source import ClassSource, SourceError, read_target
+from loomlab.compose.yaml_file import mapping
 
 
 class Catalog:
@@ -51,6 +52,8 @@ class Catalog:
     def describe(self, axis: str, option: str) -> str:
         """One line: the comment at the head of the YAML, else the first sentence of its class."""
         text = option_text(self.folders, axis, option)
+        if wrong := mapping(text)[1]:
+            return f"({option}.yaml {wrong})"
         comments = []
         for line in text.splitlines():
             if not line.startswith("#"):
@@ -75,7 +78,7 @@ class Catalog:
         for folder in reversed(self.folders):
             path = folder / axis / SEARCH / f"{option}.yaml"
             if path.is_file():
-                return path.read_text(encoding="utf-8")
+                return path.read_text(encoding="utf-8", errors="replace")
         return None
 
     @cached_property

@@ -14,15 +14,16 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.axes import AXES, SELECTORS, axis
+from loomlab.compose.axes import AXES, SELECTORS, axis, option_target
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job
+from loomlab.compose.hydra_node import SEARCH_PATH
 from loomlab.compose.problem import Problem
+from loomlab.compose.source import SourceError, read_target
+from loomlab.compose.yaml_file import BadConfigFile
 from loomlab.errors import did_you_mean, first_line
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null
-
-SEARCH_PATH = "hydra.searchpath"  # comes first, as options may be found through it alone
 
 
 def diagnose(
@@ -40,14 +41,14 @@ def diagnose(
             good_groups.append(override.input_line or "")
     base, failure = _try(good_groups)
     if base is None:
-        return problems or [_config_problem(failure or error)], []
+        return problems or [_config_problem(failure or error, catalog)], []
     good, config = list(good_groups), copy.deepcopy(base)
     for override in parsed:
         if override not in groups:
             found = list(_value_problems(override, config, base, catalog))
             problems += found
             good += [] if found else [override.input_line or ""]
-    return problems or [_config_problem(error)], good
+    return problems or [_config_problem(error, catalog)], good
 
 
 def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], list[Problem]]:
@@ -165,8 +166,15 @@ def _missing_parent(key: str, base: DictConfig, catalog: Catalog) -> Problem:
     return Problem(key, "there is no such key", did_you_mean(option, names))
 
 
-def _config_problem(error: Exception) -> Problem:
+def _config_problem(error: Exception, catalog: Catalog) -> Problem:
     """What a config file of an experiment or an option got wrong, with its key where known."""
+    if isinstance(error, BadConfigFile):
+        return Problem(error.path, error.why, "mend it, or choose another")
+    if schema := re.search(r"Could not load 'schema/([^/']+)/([^']+)'", str(error)):
+        try:
+            read_target(option_target(catalog.folders, schema[1], schema[2]))
+        except SourceError as why:
+            return Problem(f"{schema[1]}={schema[2]}", str(why))
     where = re.match(r"In '(.*)': \w+ raised while composing config:\n(.*)", str(error))
     if where is None:
         return Problem("config", first_line(error))

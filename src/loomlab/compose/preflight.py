@@ -16,6 +16,7 @@ from loomlab.compose.axes import AXES, SELECTORS, Axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
+from loomlab.compose.hydra_node import not_as_checked
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.problem import Problem
 from loomlab.compose.root import BUDGETS, Budget, Experiment
@@ -69,6 +70,7 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
         *_batch(config, picks),
         *_metrics(config, picks),
         *_sources(config, resolved),
+        *not_as_checked(config),
     ]
 
 
@@ -244,9 +246,6 @@ def _sources(config: DictConfig, resolved: dict[str, Any]) -> Iterator[Problem]:
             yield Problem(f"paths.{key}", "there is no such path", did_you_mean(str(key), PATHS))
         elif value == "":
             yield Problem(f"paths.{key}", "is empty", "give a folder")
-    if OmegaConf.select(config, "hydra.job.chdir"):
-        what = "a run stays in the folder that it was started in, where its relative paths lead"
-        yield Problem("hydra.job.chdir", what, "leave it out")
     name = known.get("name")
     if name is not None and not PLAIN_NAME.fullmatch(str(name)):
         what = f"'{name}' is no plain name"

@@ -7,7 +7,11 @@ from typing import Any
 
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
+from omegaconf import OmegaConf
+
+from loomlab.compose.yaml_file import NO_SETTINGS, UNREADABLE, BadConfigFile, fault
 
 
 class RememberingRepository(ConfigRepository):
@@ -26,10 +30,27 @@ class RememberingRepository(ConfigRepository):
         super().initialize_sources(config_search_path)
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """A config of its own for everyone who asks, as composing changes what it is given."""
+        """A config of its own for everyone who asks, as composing changes what it is given.
+
+        Raises:
+            BadConfigFile: the file is there and is no config.
+        """
         if config_path not in self.read:
-            self.read[config_path] = super().load_config(config_path)
+            self.read[config_path] = self._load(config_path)
         return copy.deepcopy(self.read[config_path])
+
+    def _load(self, config_path: str) -> ConfigResult | None:
+        try:
+            found = super().load_config(config_path)
+        except UNREADABLE as error:
+            raise BadConfigFile(self._place(config_path), fault(error)) from error
+        if found is not None and not OmegaConf.is_dict(found.config):
+            raise BadConfigFile(self._place(config_path), NO_SETTINGS)
+        return found
+
+    def _place(self, config_path: str) -> str:
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        return f"{source.path if source else ''}/{config_path.removesuffix('.yaml')}.yaml"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RememberingRepository:
         """What Hydra makes for each composition; it shares what was read from the same places."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from loomlab.compose.annotation import read_annotation
-from loomlab.compose.axes import AXES, all_options
+from loomlab.compose.axes import AXES, all_options, option_text
 from loomlab.compose.root import Experiment
 from loomlab.compose.search import all_conf_dirs
 from loomlab.compose.source import MISSING, ClassSource, SourceError, read_target
@@ -30,7 +31,7 @@ def register_schemas(arguments: list[str] | None = None) -> int:
         try:
             source = read_target(target)
         except SourceError:
-            continue  # the preflight names it when the option is chosen
+            continue  # the diagnosis names it when the option is chosen
         _keep(f"schema/{group}", option, source, option_schema)
     return _stored.changes
 
@@ -78,19 +79,21 @@ def _options_with_target(folders: list[Path]) -> Iterator[tuple[str, str, str]]:
     """Every option file that names its class and builds on a schema."""
     for folder in folders:
         for path in folder.glob("*/*.yaml"):
-            text = path.read_text(encoding="utf-8")
+            text = option_text((folder,), path.parent.name, path.stem)
             match = _TARGET.search(text)
             if match and "/schema/" in text:
                 yield path.parent.name, path.stem, match.group(1)
 
 
 def _open_groups(folders: list[Path]) -> Iterator[str]:
-    """Groups that the root does not name itself."""
+    """Groups that the root does not name itself; a folder of another name can be no key."""
     groups = dict.fromkeys(
         [a.name for a in AXES] + [g.split("/")[0] for g in all_options(folders)]
     )
     taken = {f.name for f in dataclasses.fields(Experiment)} | {"hydra", "experiment", "debug"}
-    yield from (name for name in groups if name not in taken)
+    for name in groups:
+        if name not in taken and name.isidentifier() and not keyword.iskeyword(name):
+            yield name
 
 
 def _root_schema(groups: tuple[str, ...]) -> type:

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from loomlab.errors import first_line
+
 MISSING = object()
 
 
@@ -64,6 +66,8 @@ def read_target(target: str) -> ClassSource:
 def _module(name: str) -> tuple[ast.Module, bool] | None:
     """The parsed text of a module and whether it is a package; None where there is none."""
     root, *rest = name.split(".")
+    if not root:
+        return None
     try:
         spec = importlib.util.find_spec(root)
     except (ImportError, ValueError):
@@ -84,7 +88,10 @@ def _module(name: str) -> tuple[ast.Module, bool] | None:
 def _parse(path: Path | None, package: bool) -> tuple[ast.Module, bool] | None:
     if path is None or path.suffix != ".py":
         return None
-    return ast.parse(path.read_text(encoding="utf-8")), package
+    try:
+        return ast.parse(path.read_text(encoding="utf-8")), package
+    except (SyntaxError, UnicodeDecodeError, OSError) as error:
+        raise SourceError(f"{path} cannot be read: {first_line(error)}") from error
 
 
 @cache

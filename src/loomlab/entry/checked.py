@@ -33,6 +33,8 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     if names_folder(recorded) and not (config.resume or config.overwrite):
         refuse_inhabited(folder)
     probe(folder, "paths.output_dir")
+    if not (cache := Path(str(config.paths.cache_dir))).is_dir():  # one that is may be read only
+        probe(cache, "paths.cache_dir")
     return argv, config
 
 

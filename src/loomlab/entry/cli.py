@@ -6,7 +6,13 @@ import importlib
 import os
 import sys
 
-from loomlab.entry.pipes import CUT_OFF, complain, settled, work_on_without_reader
+from loomlab.entry.pipes import (
+    CUT_OFF,
+    complain,
+    settled,
+    speak_any_locale,
+    work_on_without_reader,
+)
 from loomlab.errors import InputError, did_you_mean
 
 VERBS = {
@@ -47,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     # OpenMP reads this when torch is loaded: threads that spin while they wait were measured to
     # make a step 4 to 8 times slower when another process wants the core, and no faster else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    speak_any_locale()
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())

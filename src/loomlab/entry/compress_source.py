@@ -10,7 +10,10 @@ from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.quoting import override, to_type
 
-OF_TRAINING = ("resume", "init", "paths.output_dir", "compression", "parallelism", "hydra", "name")
+OF_TRAINING = (
+    *("resume", "init", "paths.output_dir", "overwrite", "compression", "parallelism"),
+    *("hydra", "name"),
+)
 MARKER = "loomlab_layers"  # as in loomlab.model.reshaped, which loads torch
 
 

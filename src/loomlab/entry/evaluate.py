@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from loomlab import strict_json
 from loomlab.entry.arguments import Arguments, whole
 
 
@@ -32,7 +31,7 @@ def run(argv: list[str]) -> int:
     bf16 = finished.folder.summary().get("precision") == "bf16-mixed"
     numbers = evaluate(objective, corpus, bf16, options.batches)
     if options.json:
-        print(json.dumps(numbers))
+        print(strict_json.dumps(numbers))
     else:
         for name, value in numbers.items():
             print(f"{name:<20} {value:.6f}")

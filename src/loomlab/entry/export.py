@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
+from loomlab import strict_json
 from loomlab.compose.axes import all_options, option_content, option_target
 from loomlab.compose.search import all_conf_dirs
 from loomlab.entry.arguments import Arguments, whole
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
         print(f"loom export: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print(json.dumps(found))
+        print(strict_json.dumps(found))
         return 0
     print(found["folder"])
     print(f"largest difference of a logit  {found['max_difference']:.2g}")

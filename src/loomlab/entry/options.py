@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import yaml
-
 from loomlab.compose.axes import AXES, OF_OTHER_VERBS, axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.matrix import matrix_table
 from loomlab.compose.search import all_conf_dirs, install_search_path
 from loomlab.compose.source import MISSING
+from loomlab.compose.yaml_file import mapping
 from loomlab.entry.arguments import Arguments
 from loomlab.errors import InputError, did_you_mean
 
@@ -55,7 +54,7 @@ def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
                 value = changed.get(key, parameter.default)
                 default = "" if value is MISSING else f" = {value}"
                 lines.append(f"       {name}.{_path(name, option)}{key}{default}")
-            space = yaml.safe_load(catalog.space(name, option) or "") or {}
+            space = mapping(catalog.space(name, option) or "")[0]
             lines += [f"       sweep.search=[{name}] tries {k}={v}" for k, v in space.items()]
     return lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -33,6 +34,13 @@ class Deaf:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def speak_any_locale() -> None:
+    """Let the screen show what its encoding lacks as an escape, rather than end in an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def drop(stream: TextIO) -> None:

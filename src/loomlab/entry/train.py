@@ -15,12 +15,14 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
+from loomlab.compose.hydra_node import flags_of_jobs, refuse_flags
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.entry.ending import told
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
+from loomlab.run.folder import make_private
 from loomlab.run.moving_in import clear, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
@@ -47,6 +49,7 @@ def run(argv: list[str]) -> int:
         print(HELP)
         return 0
     arguments = get_args_parser().parse_args(argv)
+    refuse_flags(arguments)
     passive = arguments.cfg or arguments.info or arguments.shell_completion
     if passive or arguments.hydra_help or arguments.help:
         _start(argv)
@@ -76,7 +79,9 @@ def train_one(
     with around(folder):
         if config.overwrite and not config.resume:
             clear(folder)
-        if not names_folder(overrides) and (own := new_folder(folder)) != folder:
+        if names_folder(overrides):
+            make_private(folder)
+        elif (own := new_folder(folder)) != folder:
             argv = [*argv, override("paths.output_dir", own)]
         _start(argv)
 
@@ -86,14 +91,13 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
     from loomlab.sweep.plan import plan
     from loomlab.sweep.run import prepare_sweep
 
-    flags = [a for a in argv if a not in overrides and a not in ("-m", "--multirun")]
+    flags = flags_of_jobs(argv, overrides)
     made = plan(overrides, argv)
     probe(made.folder, "paths.sweep_dir")
     if not names_folder(overrides) and made.folder.exists():
         made.folder = new_folder(made.folder)  # another sweep began in the same second
     if prepare_sweep(made, flags):
-        hydra_own = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
-        _start([*flags, "-m", *hydra_own, override("hydra.sweep.dir", made.folder)])
+        _start([*flags, "-m", override("hydra.sweep.dir", made.folder)])
 
 
 def _start(argv: list[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hydra._internal.utils import get_args_parser
 
+from loomlab.compose.hydra_node import refuse_flags
 from loomlab.entry.checked import checked_run
 from loomlab.errors import InputError
 from loomlab.run.output import probe
@@ -23,6 +24,7 @@ def run(argv: list[str]) -> int:
         print(HELP)
         return 0
     arguments = get_args_parser().parse_args(argv)
+    refuse_flags(arguments)
     if not arguments.multirun:
         _, config = checked_run(argv, arguments.overrides)
         if config.resume:

@@ -48,7 +48,7 @@ class Orders:
 
 def start(task: Task, new_session: bool = True) -> subprocess.Popen[bytes]:
     """Start a task; in a session of its own Ctrl-C of the terminal reaches the sweep alone."""
-    task.log.parent.mkdir(parents=True, exist_ok=True)
+    task.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with task.log.open("ab") as log:
         return subprocess.Popen(
             task.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=task.cwd,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from loomlab import strict_json
 from loomlab.report.collect import collect
 from loomlab.report.comparison import Comparison, Group, compare
 from loomlab.report.comparison_sheet import comparison_sheet
@@ -54,7 +54,7 @@ def as_json(comparisons: list[Comparison]) -> str:
         }
         for c in comparisons
     ]  # fmt: skip
-    return json.dumps(_finite(found), indent=1, default=str)
+    return strict_json.dumps(found, indent=1, default=str)
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -69,14 +69,6 @@ def _group(group: Group) -> dict[str, Any]:
              "message": row.message} for row in group.rows
         ],
     }  # fmt: skip
-
-
-def _finite(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {key: _finite(value) for key, value in node.items()}
-    if isinstance(node, list | tuple):
-        return [_finite(value) for value in node]
-    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def as_markdown(comparisons: list[Comparison]) -> str:

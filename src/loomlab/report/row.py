@@ -142,7 +142,7 @@ def _numbers(
     run: RunFolder, summary: dict[str, Any]
 ) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
     """Best and last held-out numbers and costs; of a run without a summary of them, so far."""
-    best, final = _plain(summary.get("best")), _plain(summary.get("final"))
+    best, final = _results(summary.get("best")), _results(summary.get("final"))
     told = {**summary, "seconds": summary.get("training_seconds")}  # without what comes before
     compressed = summary.get("compressed")
     if isinstance(compressed, dict):
@@ -163,6 +163,13 @@ def _plain(node: Any) -> dict[str, float]:
     if not isinstance(node, dict):
         return {}
     return {name: value for name, value in node.items() if isinstance(value, int | float)}
+
+
+def _results(node: Any) -> dict[str, float]:
+    """The held-out numbers of a summary, in which null is what was no finite number."""
+    if not isinstance(node, dict):
+        return {}
+    return _plain({name: math.nan if value is None else value for name, value in node.items()})
 
 
 def _held_out(

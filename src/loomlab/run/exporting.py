@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from loomlab import strict_json
 from loomlab.errors import InputError
 from loomlab.format.base import INPUTS, Inputs
 from loomlab.run.assembly import make
@@ -41,11 +42,11 @@ def export(run_dir: str, name: str, node: dict[str, Any], batches: int) -> dict[
         finished.tokenizer.save_pretrained(folder)
         record = {"format": node, "run": str(finished.folder.path.resolve()),
                   "inputs": list(example)}  # fmt: skip
-        (folder / RECORD).write_text(json.dumps(record))
+        (folder / RECORD).write_text(strict_json.dumps(record))
         found = _verified(folder, batches)
         if found["problems"]:
             raise RuntimeError(f"{folder} is deleted: {'; '.join(found['problems'])}")
-        (folder / RECORD).write_text(json.dumps(record | found, indent=2))
+        (folder / RECORD).write_text(strict_json.dumps(record | found, indent=2))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

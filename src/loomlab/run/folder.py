@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from loomlab import strict_json
 from loomlab.allow import remember, trust_recorded
 from loomlab.compose.resolvers import register_resolvers
 from loomlab.errors import InputError, first_line
@@ -56,9 +57,12 @@ class RunFolder:
         return self.path / "model"
 
     def create(self, config: DictConfig, overrides: list[str]) -> None:
-        """Make the folder with the composed config and the overrides that led to it."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self.path.chmod(0o700)
+        """Make the folder with the composed config and the overrides that led to it.
+
+        Nobody else may read a folder that is made here; one that was there stays as it is.
+        """
+        make_private(self.path)
+        self.checkpoints.mkdir(exist_ok=True)
         remember(map(str, config.get("conf_dirs") or []))
         write_atomically(
             self.path / CONFIG, OmegaConf.to_yaml(OmegaConf.create(recordable(config)))
@@ -102,14 +106,19 @@ class RunFolder:
         return found
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Write summary.json; it is there whole or not at all."""
+        """Write summary.json, whole or not at all; a number that is not finite is null in it."""
         content = {"schema_version": SCHEMA_VERSION, **masked(summary)}
-        write_atomically(self.path / SUMMARY, json.dumps(content, indent=1) + "\n")
+        write_atomically(self.path / SUMMARY, strict_json.dumps(content, indent=1) + "\n")
 
     def summary(self) -> dict[str, Any]:
         """The content of summary.json; empty if the run has not written it."""
         path = self.path / SUMMARY
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def make_private(path: Path) -> None:
+    """Make a folder, unless it is there, that its owner alone may read."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:

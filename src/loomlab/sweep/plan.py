@@ -19,6 +19,7 @@ from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS
 from loomlab.compose.gate import Checked, check_jobs
+from loomlab.compose.hydra_node import refuse_in_sweep
 from loomlab.compose.preflight import preflight
 from loomlab.compose.resolvers import job_name
 from loomlab.compose.root import known_steps
@@ -32,7 +33,6 @@ from loomlab.sweep.spaces import Spaces
 # Settings of the sweep, not of its jobs.
 OF_THE_SWEEP = ("sweep", "launch", "hydra")
 SWEEP_DIR = "paths.sweep_dir"
-ENGINES = ("hydra/sweeper", "hydra.sweeper", "hydra/launcher", "hydra.launcher")
 
 
 @dataclass
@@ -91,15 +91,7 @@ def _master(parsed: Sequence[Override], loader: ConfigLoader, catalog: Catalog) 
 
     Values of other options stay out, as they may belong to options that are varied.
     """
-    for override in parsed:
-        if (key := override.key_or_group).startswith(ENGINES):
-            axis = "launch" if "launcher" in key else "sweep"
-            raise InputError(
-                f"{key}: loom runs its sweeps itself, so that they survive; choose how with "
-                f"{axis}=..., see `loom options {axis}`"
-            )
-        if key == "resume":
-            raise InputError("resume takes one run: leave -m out, or use `loom sweep resume DIR`")
+    refuse_in_sweep(parsed)
     several = [o for o in parsed if _of_the_sweep(o) and o.is_sweep_override()]
     if several:
         key = several[0].key_or_group
@@ -122,7 +114,7 @@ def _master(parsed: Sequence[Override], loader: ConfigLoader, catalog: Catalog) 
         found = checked.problems[0]  # what belongs to single jobs is not asked for here
         checked.problems[0] = [p for p in found if p.path.startswith(given)] or found
         raise InputError(checked.message()) from None
-    problems = [p for p in preflight(config, catalog) if p.path.startswith(("sweep", "launch"))]
+    problems = [p for p in preflight(config, catalog) if p.path.startswith(OF_THE_SWEEP)]
     if problems:
         raise InputError("This sweep cannot be run:\n" + "\n".join(f"  - {p}" for p in problems))
     for node in (config.sweep, config.launch):

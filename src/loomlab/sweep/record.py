@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.run.folder import make_private
 from loomlab.run.ledger import REFUSED, Job, Ledger, is_sweep
 from loomlab.secrets import MASK, masked_override
 from loomlab.sweep.plan import Plan
@@ -25,8 +26,8 @@ def record(plan: Plan, flags: list[str]) -> Ledger:
     there = is_sweep(plan.folder)
     if there:
         _require_same(plan, Ledger(plan.folder))
+    make_private(plan.folder)
     ledger = Ledger(plan.folder)
-    plan.folder.chmod(0o700)
     ledger.define(definition(plan, flags))
     before = {job.key: job for job in ledger.jobs()}
     number = max((job.number for job in before.values()), default=-1) + 1 if there else 0

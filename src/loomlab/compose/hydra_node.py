@@ -1,0 +1,113 @@
+"""Hydra's own flags and node: what of them would run something else than the gates have seen."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from loomlab.compose.bases import CONFIG_NAME
+from loomlab.compose.problem import Problem
+from loomlab.errors import InputError
+
+SEARCH_PATH = "hydra.searchpath"  # comes first, as options may be found through it alone
+ENGINES = {
+    "sweeper": ("hydra_plugins.loomlab_sweeper.sweeper.LoomSweeper", "sweep"),
+    "launcher": ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", "launch"),
+}
+OF_EACH_JOB = {  # settings of a run that every job of a sweep has of its own
+    "paths.output_dir": "each job has a folder of its own in paths.sweep_dir: give that",
+    "hydra.run": "each job has a folder of its own in paths.sweep_dir: give that",
+    "hydra.sweep": "is decided by paths.sweep_dir: give that",
+    "overwrite": "a sweep goes on with what is in its folder: give another paths.sweep_dir",
+    "resume": "takes one run: leave -m out, or use `loom sweep resume DIR`",
+}
+
+
+def refuse_flags(given: Namespace) -> None:
+    """Refuse flags of Hydra under which it would not run what the gates compose.
+
+    Raises:
+        InputError: naming the flag and what does as much.
+    """
+    if given.config_name not in (None, CONFIG_NAME):
+        raise InputError(
+            f"--config-name {given.config_name}: every run starts from {CONFIG_NAME}.yaml; make "
+            f"the file conf/experiment/{Path(given.config_name).stem}.yaml (its first line: "
+            f"# @package _global_) and choose it by experiment={Path(given.config_name).stem}"
+        )
+    if given.config_path is not None:
+        raise InputError(
+            f"--config-path {given.config_path}: options of your own are added, not put in the "
+            f"place of all others: --config-dir {given.config_path}"
+        )
+    if given.experimental_rerun is not None:
+        raise InputError("--experimental-rerun: a stopped run goes on by resume=RUN_DIR")
+    if given.config_dir is not None and not Path(given.config_dir).is_dir():
+        raise InputError(f"--config-dir {given.config_dir}: there is no such folder")
+    if given.run and given.multirun:
+        raise InputError("--run and --multirun: leave one out")
+
+
+def refuse_in_sweep(parsed: Sequence[Override]) -> None:
+    """Refuse settings that the jobs of a sweep would not get.
+
+    Raises:
+        InputError: naming the first of them and what to give instead.
+    """
+    for override in parsed:
+        key = override.key_or_group
+        for engine, (_, axis) in ENGINES.items():
+            if key.startswith((f"hydra/{engine}", f"hydra.{engine}")):
+                raise InputError(
+                    f"{key}: loom runs its sweeps itself, so that they survive; choose how with "
+                    f"{axis}=..., see `loom options {axis}`"
+                )
+        for part, why in OF_EACH_JOB.items():
+            unset = override.value() in (None, False)  # as it is without
+            if (key == part or key.startswith(f"{part}.")) and not unset:
+                raise InputError(f"{key} {why}" if part == "resume" else f"{key}: {why}")
+        if key.startswith("hydra") and key != SEARCH_PATH:
+            raise InputError(
+                f"{key}: settings of Hydra's own do not reach the jobs of a sweep; leave it out"
+            )
+
+
+def flags_of_jobs(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """The part of a sweep's command line that the command of each job begins with, too."""
+    return [
+        a
+        for a in argv
+        if (a not in overrides and a not in ("-m", "--multirun"))
+        or a.lstrip("+").startswith(f"{SEARCH_PATH}=")
+    ]
+
+
+def not_as_checked(config: DictConfig) -> Iterator[Problem]:
+    """Settings in Hydra's node, whoever made them, that a run of ours does not have."""
+    mode = _of(config, "mode")
+    if mode is not None and mode.name == "MULTIRUN":
+        yield Problem(
+            "hydra.mode", "a sweep is asked for by -m", "leave it out, and write loom train -m ..."
+        )
+    for engine, (target, axis) in ENGINES.items():
+        node = _of(config, engine)
+        if OmegaConf.is_dict(node) and node.get("_target_") != target:
+            what = f"loom runs its sweeps itself, not by {node.get('_target_')}"
+            yield Problem(f"hydra.{engine}", what, f"choose how with {axis}=...")
+    if params := _of(config, "sweeper.params"):
+        values = OmegaConf.to_container(params, resolve=False) if OmegaConf.is_dict(params) else {}
+        typed = " ".join(f"'{k}={v}'" if " " in str(v) else f"{k}={v}" for k, v in values.items())
+        what = "what to sweep is said on the command line"
+        yield Problem("hydra.sweeper.params", what, f"write loom train -m {typed or '...'}")
+    if _of(config, "job.chdir"):
+        what = "a run stays in the folder that it was started in, where its relative paths lead"
+        yield Problem("hydra.job.chdir", what, "leave it out")
+
+
+def _of(config: DictConfig, key: str) -> Any:
+    return OmegaConf.select(config, f"hydra.{key}", throw_on_resolution_failure=False)
