@@ -61,9 +61,7 @@ def state(folder: RunFolder) -> dict[str, Any]:
     return checkpoint["state_dict"]
 
 
-@pytest.mark.parametrize(
-    "kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm"])
-)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm"]))
 def test_killed_and_resumed_equals_undisturbed(
     kind: str,
     started: Callable[..., Any],
