@@ -70,3 +70,16 @@ def test_a_spike_is_let_pass_once_and_stops_when_it_stays(train, spoil):
     spoil(dict.fromkeys(range(20, 40), 50.0))
     with pytest.raises(Diverged, match="the loss jumped"):
         train(*MODEL, *GUARDED, "budget.steps=40", folder="stays")
+
+
+def test_it_is_told_in_a_sentence(ended, tiny, tmp_path: Path):
+    """Samples are written by the model that the last step spoilt, and leave that to the guard."""
+    code, said = ended(
+        "train", *tiny(*MODEL, "callbacks=[guard,samples]", "optimizer=sgd", "optimizer.lr=1e30"),
+        "budget.steps=20", "trainer.val_every_n_steps=1", "trainer.limit_val_batches=1",
+        "trainer.gradient_clip_val=null", "scheduler=constant", "scheduler.warmup=0",
+    )  # fmt: skip
+    assert code == 1, said
+    assert "stopped before the step, the last checkpoint is sound" in said
+    assert "Traceback" not in said
+    assert "(the model has diverged" in (tmp_path / "run" / "samples.txt").read_text()

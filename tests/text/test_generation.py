@@ -161,3 +161,13 @@ def test_text_without_a_mask_is_refused():
 )
 def test_last_word_is_masked(text: str, masked: str):
     assert mask_last_word(text) == masked
+
+
+def test_a_model_that_has_diverged_writes_nothing():
+    model = decoder().train()
+    with torch.no_grad():
+        next(p for p in model.parameters() if p.ndim == 2).fill_(float("nan"))
+    for how in ({}, {"do_sample": False}):
+        with pytest.raises(InputError, match="the model has diverged"):
+            continue_text(model, TOKENIZER, "a", max_new_tokens=2, **how)
+    assert model.training, "its mode is put back"

@@ -21,9 +21,11 @@ def told(folder: Path) -> Iterator[None]:
     """Turn what ends the run in this folder into a sentence and an exit code.
 
     Raises:
-        SystemExit: 2 for what only the data or the machine could refuse, 1 for a full disk or
-            another process that failed, 128 and the signal for one that was asked to stop.
+        SystemExit: 2 for what only the data or the machine could refuse, 1 for a full disk, a
+            run that diverged or another process that failed, 128 and the signal for one that was
+            asked to stop.
     """
+    from loomlab.callbacks.guard import Diverged
     from loomlab.run.ranks import RankFailed
     from loomlab.run.shutdown import Stopped
 
@@ -35,6 +37,9 @@ def told(folder: Path) -> Iterator[None]:
         raise SystemExit(2) from error
     except RankFailed as error:
         _say(f"{error}; {again}")
+        raise SystemExit(1) from error
+    except Diverged as error:
+        _say(str(error))
         raise SystemExit(1) from error
     except OSError as error:
         if error.errno not in FULL:

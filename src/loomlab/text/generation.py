@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,12 +40,15 @@ def continue_text(
 
     Where prompt and continuation are longer than what the model reads, it goes on from their
     end: from half of what it reads at least, as often as it takes.
+
+    Raises:
+        InputError: what the model says of the next token is no number.
     """
     ids = prompt_ids(tokenizer, prompt).to(next(model.parameters()).device)
     limit, left = readable_length(model), max_new_tokens
     training = model.training
     model.eval()
-    with torch.compiler.set_stance("force_eager"):  # every length would be compiled anew
+    with _mode_of(model, training), torch.compiler.set_stance("force_eager"):  # not each length
         while left > 0:
             seen, new = window(ids.shape[1], left, limit)
             output = model.generate(  # type: ignore[operator]
@@ -54,6 +59,7 @@ def continue_text(
                 top_p=top_p if do_sample else None,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
+                logits_processor=[_require_numbers],
                 **options,
             )
             written = output[:, seen:]
@@ -61,8 +67,23 @@ def continue_text(
             left -= new
             if written.shape[1] < new or written[0, -1] == tokenizer.eos_token_id:
                 break
-    model.train(training)
     return str(tokenizer.decode(ids[0], skip_special_tokens=True))
+
+
+@contextmanager
+def _mode_of(model: nn.Module, training: bool) -> Iterator[None]:
+    """Put the model's mode back, however this ends."""
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _require_numbers(_: Tensor, scores_BV: Tensor) -> Tensor:
+    """Scores of the next token, before one is drawn; drawing from others ends in torch's words."""
+    if bool(scores_BV.isnan().any() | scores_BV.isposinf().any()):
+        raise InputError("the model has diverged: its scores of the next token are no numbers")
+    return scores_BV
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerFast, prompt: str) -> Tensor:
