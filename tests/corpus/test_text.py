@@ -73,6 +73,31 @@ def test_a_bad_byte_is_refused_before_anything_is_cached(make, tmp_path):
     assert "\ufffd" in "".join(replaced.documents("train"))
 
 
+def test_half_a_character_is_refused_before_anything_is_cached(make, tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"text": "fine"}\n' * 40 + r'{"text": "\ud83d"}')
+    with pytest.raises(InputError, match=r"bad\.jsonl, line 41: .ud83d is half .*errors=replace"):
+        make(path=str(path), cache_dir=tmp_path / "cache").prepare_data()
+    assert [path for path in (tmp_path / "cache" / "tokens").iterdir() if path.is_dir()] == []
+    replaced = make(path=str(path), cache_dir=tmp_path / "cache", errors="replace")
+    replaced.prepare_data()
+    assert replaced.train_tokens.manifest.documents == 39
+
+
+def test_null_is_dropped_and_counted_in_every_kind_of_file(make, tmp_path, caplog):
+    caplog.set_level("INFO")
+    texts = [None, *(f"document {number}" for number in range(40))]
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    pq.write_table(pa.table({"text": pa.array(texts).dictionary_encode()}), tmp_path / "a.parquet")
+    for path in (lines, tmp_path / "a.parquet"):
+        corpus = make(path=str(path), cache_dir=tmp_path / path.suffix)
+        corpus.prepare_data()
+        assert corpus.train_tokens.manifest.documents == 38
+        assert corpus.validation_tokens.manifest.documents == 2
+    assert sum("train: 1 blank documents dropped" in line for line in caplog.messages) == 2
+
+
 def test_few_documents_name_the_setting(make, tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("one paragraph\n")

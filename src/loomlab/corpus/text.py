@@ -16,7 +16,7 @@ class Text(Corpus):
     A .txt file is cut into passages of whole paragraphs of about `passage_bytes`; a row of
     .jsonl or .parquet is a document, its text at `text_key`. Every `validation_every`-th document
     over all files, in the order of their paths, is held out. Blank documents are dropped and
-    counted. errors=replace reads bytes that are not text in `encoding` as U+FFFD.
+    counted. errors=replace reads what is not text in `encoding` as U+FFFD.
     """
 
     problem_check = "loomlab.text.files.path_problems"

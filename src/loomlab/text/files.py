@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.text.parquet import read_parquet
 from loomlab.text.passages import passages
-from loomlab.text.reading import read_jsonl, read_lines, read_parquet
+from loomlab.text.reading import read_jsonl, read_lines
 
 KINDS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
@@ -100,5 +101,5 @@ def file_documents(
     if name.endswith(".jsonl"):
         return read_jsonl(file, text_key, encoding, errors)
     if name.endswith(".parquet"):
-        return read_parquet(file, text_key)
+        return read_parquet(file, text_key, errors)
     return passages(read_lines(file, encoding, errors), passage_bytes)
