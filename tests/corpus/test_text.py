@@ -52,7 +52,20 @@ def test_a_row_is_a_document(make, tmp_path, kind):
 def test_a_folder_mixes_kinds_in_path_order(make, tmp_path):
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"from text\n"))
     (tmp_path / "a.jsonl").write_text('{"text": "from rows"}\n')
-    assert both(make(path=str(tmp_path)))[0] == ["from rows", "from text"]
+    (tmp_path / "c.TXT").write_text("from capitals\n")
+    assert both(make(path=str(tmp_path)))[0] == ["from rows", "from text", "from capitals"]
+
+
+def test_one_process_says_what_is_left_out(make, tmp_path, caplog):
+    for name in ("a.txt", "b.md"):
+        (tmp_path / name).write_text("text\n")
+    make(path=str(tmp_path), rank=1).fetch()
+    assert caplog.messages == []
+    for _ in range(2):
+        make(path=str(tmp_path)).fetch()
+    (said,) = caplog.messages
+    assert said.startswith(f"corpus.path={tmp_path}: 1 files left out")
+    assert said.endswith(": b.md")
 
 
 @pytest.mark.parametrize("content", ["\n \n\n\t\n", " "])

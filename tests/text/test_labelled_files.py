@@ -48,6 +48,14 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, kind: str):
     assert all(row.place.startswith(f"{tmp_path}/rows") for row in source.labels("train"))
 
 
+def test_suffixes_count_in_any_case(tmp_path: Path):
+    for kind in (".tsv", ".jsonl.gz", ".parquet"):
+        path = write(tmp_path, kind)
+        path.rename(path.with_name(path.name.upper()))
+    source = LabelledFiles(str(tmp_path), validation_every=99)
+    assert list(source.texts("train")) == [row["text"] for row in ROWS] * 3
+
+
 def test_files_of_their_own_are_held_out(tmp_path: Path):
     write(tmp_path, ".csv")
     test = tmp_path / "test.csv"

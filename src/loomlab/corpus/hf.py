@@ -104,6 +104,6 @@ class HF(Corpus):
         return passages((f"{text.rstrip()}\n" for text in texts), self.passage_bytes)
 
     def _texts(self, file: Path) -> Iterator[str]:
-        if file.suffix == ".parquet":
+        if file.suffix.lower() == ".parquet":
             return read_parquet(file, self.text_key, self.errors)
         return read_jsonl(file, self.text_key, self.encoding, self.errors)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
-from loomlab.text.files import corpus_files, file_documents
+from loomlab.text.files import corpus_files, file_documents, tell_left_out
 from loomlab.text.identity import files_digest
 from loomlab.text.passages import held_out
 
@@ -35,6 +35,11 @@ class Text(Corpus):
         self.path, self.text_key = path, text_key
         self.passage_bytes, self.validation_every = passage_bytes, validation_every
         self.encoding, self.errors = encoding, errors
+
+    def fetch(self) -> None:
+        """The files are here; which ones are left out is said."""
+        if self.rank == 0:
+            tell_left_out(self.path)
 
     def documents(self, split: str) -> Iterator[str]:
         """Documents in the order of the files' paths; InputError when a file cannot be read."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.text.class_labels import RowLabels
-from loomlab.text.files import corpus_files
+from loomlab.text.files import corpus_files, tell_left_out
 from loomlab.text.identity import files_digest
 from loomlab.text.parquet import parquet_rows
 from loomlab.text.passages import held_out
@@ -63,6 +63,12 @@ class LabelledFiles:
             )
         return train, validation
 
+    def tell_left_out(self) -> None:
+        """Say which files of the paths are not of a kind that has rows."""
+        tell_left_out(self.path, KINDS)
+        if self.validation_path:
+            tell_left_out(self.validation_path, KINDS, "validation_path")
+
     def fingerprint(self) -> str:
         """Hash of the files and of the settings that read them."""
         train, validation = self.files()
@@ -85,7 +91,7 @@ class LabelledFiles:
 def _rows(
     file: Path, key: str, encoding: str, errors: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    name = file.name.removesuffix(".gz")
+    name = file.name.lower().removesuffix(".gz")
     if name.endswith(".jsonl"):
         return json_rows(file, key, encoding, errors)
     if name.endswith(".parquet"):
