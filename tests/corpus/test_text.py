@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -111,11 +112,52 @@ def test_null_is_dropped_and_counted_in_every_kind_of_file(make, tmp_path, caplo
     assert sum("train: 1 blank documents dropped" in line for line in caplog.messages) == 2
 
 
-def test_few_documents_name_the_setting(make, tmp_path):
-    path = tmp_path / "short.txt"
-    path.write_text("one paragraph\n")
-    with pytest.raises(InputError, match=r"validation .* 0 documents .*corpus\.validation_every"):
+def test_what_is_advised_for_few_documents_helps(make, tmp_path):
+    for size, passage_bytes, settings in (
+        (2, 4000, None),
+        (24, 4000, {"passage_bytes", "validation_every"}),
+        (300, 4000, {"passage_bytes", "validation_every"}),
+        (5000, 100_000, {"passage_bytes", "validation_every"}),
+        (900, 4000, {"validation_every"}),
+    ):
+        path = tmp_path / "short.txt"
+        path.write_text("One line.\n\n" * size)
+        given = {"path": str(path), "passage_bytes": passage_bytes}
+        with pytest.raises(
+            InputError, match=r"validation .* 0 documents .*: use more text"
+        ) as end:
+            make(**given).prepare_data()
+        advice = dict(re.findall(r"corpus\.(\w+)=(\d+)", str(end.value)))
+        assert set(advice) == (settings or set())
+        if settings:
+            train, validation = both(make(**given | {key: int(n) for key, n in advice.items()}))
+            assert len(train) >= len(validation) >= 1
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps({"text": "One line. " * 900}))
+    with pytest.raises(InputError, match=r"one document cannot be both .*: use more text$"):
         make(path=str(path)).prepare_data()
+
+
+def test_a_line_can_end_documents(make, tmp_path, caplog):
+    caplog.set_level("WARNING")
+    path = tmp_path / "stories.txt"
+    stories = [f"Story {number}.\n\nIt ends." for number in range(40)]
+    path.write_text("".join(f"{story}\n<|endoftext|>\n" for story in stories))
+    for number in range(2):
+        plain = make(path=str(path))
+        assert "<|endoftext|>" in "".join(plain.documents("train")), f"as it was, {number}"
+    (said,) = caplog.messages
+    assert said.startswith(f"{path}: 40 lines are <|endoftext|> and taken as text")
+    assert said.endswith("\"corpus.document_separator='<|endoftext|>'\"")
+    cut = make(path=str(path), document_separator="<|endoftext|>")
+    train, validation = both(cut)
+    assert validation == [stories[19], stories[39]]
+    assert train == stories[:19] + stories[20:39]
+    assert cut.fingerprint() != plain.fingerprint()
+    wrong = make(path=str(path), document_separator="<eos>")
+    with pytest.raises(InputError, match=r"one document .*leave out corpus\.document_separator"):
+        wrong.prepare_data()
+    assert caplog.messages[-1] == f"{path}: no line is <eos>, so it is one document"
 
 
 def test_fingerprint_follows_content_and_settings(make, tmp_path):
@@ -135,3 +177,11 @@ def test_preflight_names_the_key(tmp_path):
     (problem,) = path_problems({"path": str(tmp_path / "corpsu.txt")})
     assert problem.startswith("path: ")
     assert "did you mean" in problem
+    assert path_problems({**good, "document_separator": "<|endoftext|>"}) == []
+    for wrong in ("", "  ", "a\nb"):
+        (problem,) = path_problems({**good, "document_separator": wrong})
+        assert problem.startswith(f"document_separator: {wrong!r} is not a line with text: give")
+    (tmp_path / "rows.jsonl").write_text('{"text": "x"}')
+    rows = {"path": str(tmp_path / "rows.jsonl"), "document_separator": "---"}
+    (problem,) = path_problems(rows)
+    assert "has no .txt file, and a row is a document: drop it" in problem

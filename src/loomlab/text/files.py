@@ -1,21 +1,20 @@
-"""Which files a path means, what is wrong with it, and the documents inside a file."""
+"""Which files a path means, and what is wrong with it."""
 
 import difflib
 import errno
 import glob
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
-from loomlab.text.parquet import read_parquet
-from loomlab.text.passages import passages
-from loomlab.text.reading import read_jsonl, read_lines, tell_once
+from loomlab.text.reading import tell_once
 from loomlab.text.tree import each_once, files_below, files_of_glob, hidden
 
 SHOWN = 4  # names of files that a message spells out
-KINDS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
+SEPARATED = "give the line that ends a document, such as '<|endoftext|>', or null"
+TXT = (".txt", ".txt.gz")
+KINDS = (*TXT, ".jsonl", ".jsonl.gz", ".parquet")
 
 
 def corpus_files(path: str, kinds: tuple[str, ...] = KINDS, key: str = "path") -> list[Path]:
@@ -41,11 +40,20 @@ def tell_left_out(path: str, kinds: tuple[str, ...] = KINDS, key: str = "path") 
 
 
 def path_problems(settings: dict[str, Any]) -> list[str]:
-    """What is wrong with settings["path"] of corpus=text, as "path: what"; empty when nothing.
+    """What is wrong with the settings of corpus=text, as "path: what"; empty when nothing.
 
     Looks at names, links, sizes and permissions, not into files. Needs no heavy import.
     """
-    return files_problems(str(settings.get("path") or ""), KINDS, "path")
+    path, separator = str(settings.get("path") or ""), settings.get("document_separator")
+    found = files_problems(path, KINDS, "path")
+    if separator is None:
+        return found
+    if not str(separator).strip() or len(str(separator).splitlines()) > 1:
+        return [*found, f"document_separator: {separator!r} is not a line with text: {SEPARATED}"]
+    files = [] if found else _sorted_out(path, KINDS)[0]
+    if files and not any(file.name.lower().endswith(TXT) for file in files):
+        return [f"document_separator: {path} has no .txt file, and a row is a document: drop it"]
+    return found
 
 
 def files_problems(path: str, kinds: tuple[str, ...], key: str) -> list[str]:
@@ -110,15 +118,3 @@ def _unreadable(file: Path) -> str | None:
     if not file.exists():
         return f"{file} is a broken or circular symbolic link: fix or remove it"
     return None if os.access(file, os.R_OK) else f"{file} may not be read: change its permissions"
-
-
-def file_documents(
-    file: Path, text_key: str, passage_bytes: int, encoding: str, errors: str
-) -> Iterator[str]:
-    """Documents of one file, by the kind its name ends with; see the readers for the errors."""
-    name = file.name.lower().removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        return read_jsonl(file, text_key, encoding, errors)
-    if name.endswith(".parquet"):
-        return read_parquet(file, text_key, errors)
-    return passages(read_lines(file, encoding, errors), passage_bytes)
