@@ -45,12 +45,16 @@ def files_of_glob(pattern: str) -> list[Path]:
 
 def each_once(files: Iterable[Path]) -> list[Path]:
     """The files without further names of a file: its name with fewest links stays."""
-    links_of, real = cache(_links), cache(os.path.realpath)
+    links_of, real = cache(_links), cache(_real)
     chosen: dict[str, Path] = {}
     for file in sorted(files, key=lambda f: (links_of(f.parent) + f.is_symlink(), f)):
         target = real(file) if file.is_symlink() else os.path.join(real(file.parent), file.name)
         chosen.setdefault(target, file)
     return list(chosen.values())
+
+
+def _real(file: Path) -> str:
+    return os.path.realpath(file)
 
 
 def _links(folder: Path) -> int:
