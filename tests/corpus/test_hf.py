@@ -106,6 +106,17 @@ def test_rows_that_are_lines_become_passages(tmp_path):
     assert 0 < len(validation) < len(train) < 600
 
 
+def test_text_that_is_not_utf_8_is_placed_or_replaced(tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "train-0.jsonl").write_text(r'{"text": "a\ud83d"}')
+    path = str(tmp_path / "d")
+    with pytest.raises(InputError, match=r"train-0\.jsonl, line 1: .ud83d is half of .*replace"):
+        both(make(tmp_path, path=path))
+    replaced = make(tmp_path, path=path, errors="replace")
+    assert both(replaced) == [["a\ufffd"], []]
+    assert replaced.fingerprint() != make(tmp_path, path=path).fingerprint()
+
+
 def test_another_key_and_its_mistake(tmp_path):
     parquet(tmp_path / "d" / "train-0.parquet", ROWS, key="body")
     path = str(tmp_path / "d")

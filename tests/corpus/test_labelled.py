@@ -56,6 +56,17 @@ def test_settings_change_the_fingerprint(cache_dir: Path):
     assert len(prints) == 4
 
 
+def test_files_that_have_no_rows_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for name in ("a.csv", "notes.md", "more.txt"):
+        (tmp_path / name).write_text("text,label\n")
+    make(tmp_path, path=str(tmp_path), validation_path=f"{tmp_path}/*").fetch()
+    assert [said.partition(": ")[0] for said in caplog.messages] == [
+        f"corpus.path={tmp_path}",
+        f"corpus.validation_path={tmp_path}/*",
+    ]
+    assert all(" 2 files left out" in said for said in caplog.messages)
+
+
 def test_a_split_without_rows_is_refused(cache_dir: Path):
     corpus = make(cache_dir, validation_every=1000)
     with pytest.raises(InputError, match="the validation part of the corpus has 0 documents"):

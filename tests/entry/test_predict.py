@@ -40,6 +40,25 @@ def test_a_file_and_the_standard_input_are_read_by_line(
     assert verb("predict", trained("labels")) == direct
 
 
+def test_what_is_not_utf_8_is_refused_by_every_verb_that_reads_text(
+    trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch
+):
+    bad = "caf\udce9"  # as a shell's Latin-1 arrives
+    for arguments in (
+        ("predict", trained("labels"), bad),
+        ("generate", trained("labels"), "--prompt", bad),
+        ("fill", trained("labels"), f"{bad} [MASK]"),
+    ):
+        code, _, errors = verb(*arguments)
+        assert code == 2
+        assert "is not UTF-8: convert it" in errors
+        assert "Traceback" not in errors
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8"))
+    code, _, errors = verb("predict", trained("labels"))
+    assert code == 2
+    assert "the standard input is not UTF-8: convert it" in errors
+
+
 def test_other_verbs_name_this_one_and_it_names_them(trained: Trained, verb: Verb):
     for arguments in (("generate", trained("labels")), ("fill", trained("labels"), "a [MASK]")):
         code, _, errors = verb(*arguments)

@@ -118,5 +118,11 @@ def test_a_local_folder(tmp_path):
     before = folder.identity(folder.files())
     (tmp_path / "data" / "train-1.jsonl").write_bytes(b"other")
     assert folder.identity(folder.files()) != before
+    (tmp_path / "linked").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "up").symlink_to(tmp_path)
+    (tmp_path / "part").mkdir()
+    assert LocalFolder(tmp_path / "linked").files()[:2] == ["train-0.jsonl", "train-1.jsonl"]
+    (tmp_path / "part" / "data").symlink_to(tmp_path / "data")
+    assert LocalFolder(tmp_path / "part").files()[:2] == list(FILES), "as links of a pool"
     with pytest.raises(InputError, match="is no folder"):
         LocalFolder(Path("nothing/here")).files()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from loomlab.errors import InputError
-from loomlab.text.files import corpus_files, path_problems
+from loomlab.text.files import corpus_files, path_problems, tell_left_out
 
 
 @pytest.fixture
@@ -27,6 +27,28 @@ def test_file_folder_and_glob(folder):
     assert names(folder) == ["a.jsonl.gz", "b.txt", "c.parquet"]
     assert names(folder / "*.txt") == ["b.txt"]
     assert names(folder / "**" / "*.parquet") == ["c.parquet"]
+
+
+def test_suffixes_in_any_case_links_and_what_is_left_out(folder, tmp_path, caplog):
+    (folder / "B.TXT").write_text("x")
+    (folder / ".draft.txt").write_text("x")
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "D.Jsonl.GZ").write_text("x")
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "sub" / "up").symlink_to(folder)
+    (folder / "again.txt").symlink_to(folder / "b.txt")
+    found = ["B.TXT", "a.jsonl.gz", "b.txt", "D.Jsonl.GZ", "c.parquet"]
+    assert names(folder) == names(folder) == found
+    for path in (folder, folder, folder / "**" / "*", folder / "B.TXT"):
+        tell_left_out(str(path))
+    said, of_glob = caplog.messages
+    assert said.startswith(f"corpus.path={folder}: 2 files left out, hidden or not one of .txt, ")
+    assert said.endswith(": .draft.txt, notes.md")
+    assert names(folder / "**" / "*") == names(f"{folder}/**") == found, "as a glob"
+    assert of_glob.startswith(f"corpus.path={folder}/**/*: 1 files left out")
+    assert names(folder / "B.TXT") == ["B.TXT"]
+    assert names(folder / ".draft.txt") == [".draft.txt"], "it is named"
 
 
 def problem(path):

@@ -48,6 +48,14 @@ def test_every_kind_of_file_gives_the_same_rows(tmp_path: Path, kind: str):
     assert all(row.place.startswith(f"{tmp_path}/rows") for row in source.labels("train"))
 
 
+def test_suffixes_count_in_any_case(tmp_path: Path):
+    for kind in (".tsv", ".jsonl.gz", ".parquet"):
+        path = write(tmp_path, kind)
+        path.rename(path.with_name(path.name.upper()))
+    source = LabelledFiles(str(tmp_path), validation_every=99)
+    assert list(source.texts("train")) == [row["text"] for row in ROWS] * 3
+
+
 def test_files_of_their_own_are_held_out(tmp_path: Path):
     write(tmp_path, ".csv")
     test = tmp_path / "test.csv"
@@ -89,6 +97,33 @@ def test_a_fault_is_said_with_its_place(tmp_path: Path, name: str, content: str,
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=words):
         list(LabelledFiles(str(tmp_path / name), validation_every=9).labels("train"))
+
+
+def test_rows_mean_the_same_in_json_and_parquet(tmp_path: Path):
+    rows = [{"text": None, "label": "a"}, {"text": "x", "label": "b"}, {"text": "y", "label": "b"}]
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = pa.Table.from_pylist(rows)
+    for name in ("text", "label"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table[name].dictionary_encode())
+    pq.write_table(table, tmp_path / "a.parquet")
+    for path in (lines, tmp_path / "a.parquet"):
+        source = LabelledFiles(str(path), validation_every=9)
+        assert list(source.texts("train")) == ["", "x", "y"]
+        assert [row.labels for row in source.labels("train")] == [("a",), ("b",), ("b",)]
+
+
+def test_halves_of_characters_are_refused_or_replaced(tmp_path: Path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(r'{"text": "x\ud83d", "label": ["a", "b\udfff"]}')
+    strict = LabelledFiles(str(path), validation_every=9)
+    for rows in (strict.texts("train"), strict.labels("train")):
+        with pytest.raises(InputError, match=r"a\.jsonl, line 1: .ud.* is half of a surrogate"):
+            list(rows)
+    replaced = LabelledFiles(str(path), validation_every=9, errors="replace")
+    assert list(replaced.texts("train")) == ["x\ufffd"]
+    assert [row.labels for row in replaced.labels("train")] == [("a", "b\ufffd")]
 
 
 def test_a_missing_column_of_parquet_is_named(tmp_path: Path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.text.passages import capped, held_out, passages
+from loomlab.text.passages import capped, held_out, passages, separated
 
 ALICE = (Path(__file__).parents[1] / "data" / "alice.txt").read_text()
 
@@ -27,6 +27,14 @@ def test_paragraphs_are_kept_whole_and_joined():
     assert cut(text, 100) == ["first\nline\n\n\n  second\n \nthird"]
     assert cut(text, 22) == ["first\nline\n\n\n  second", "third"]
     assert cut(text, 12) == ["first\nline", "  second", "third"]
+
+
+def test_lines_between_documents():
+    text = "\n\n  one\r\n\n more \n -- \n--\n\n--\ntwo -- three\n\n"
+    lines = text.splitlines(keepends=True)
+    assert list(separated(lines, "--")) == ["  one\n\n more", "two -- three"]
+    assert list(separated(["a\n", "--"], "--")) == ["a"]
+    assert list(separated(["--\n", "\n"], "--")) == []
 
 
 def test_windows_line_ends_become_newlines():

@@ -138,9 +138,14 @@ def test_a_failed_build_leaves_nothing(tmp_path):
 
 
 def test_no_validation_document_is_refused_with_the_setting(tmp_path):
-    documents = {"train": ["a", "b"], "validation": []}
-    with pytest.raises(InputError, match=r"0 documents \(2 are for .*validation_every"):
-        prepare(tmp_path, lambda split: iter(documents[split]))
+    for texts, words in (
+        (["a", "b"], r"0 documents \(2 are for training\): .*corpus\.validation_every=2 or less"),
+        (["a"], r"0 documents \(1 is for training\): one document cannot be both .* more text$"),
+        ([], r"the train part of the corpus has 0 documents: use more text$"),
+    ):
+        documents = {"train": texts, "validation": []}
+        with pytest.raises(InputError, match=words):
+            prepare(tmp_path, lambda split, known=documents: iter(known[split]))
 
 
 def test_a_cached_tokenizer_is_the_same_tokenizer(tmp_path):

@@ -3,12 +3,10 @@
 import gzip
 import json
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from loomlab.errors import InputError
-from loomlab.text.reading import read_jsonl, read_lines, read_parquet
+from loomlab.text.reading import read_jsonl, read_lines
 
 ROWS = ["one", "tw\u00f6\nlines", "", "four"]
 
@@ -27,13 +25,6 @@ def test_rows_of_jsonl_plain_and_gzip(tmp_path):
     plain.write_text(data)
     packed.write_bytes(gzip.compress(data.encode()))
     assert list(read_jsonl(plain, "body")) == list(read_jsonl(packed, "body")) == ROWS
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_rows_of_parquet(tmp_path, kind):
-    table = pa.table({"n": [1, 2, 3], "body": pa.array(["a", None, "c"], kind)})
-    pq.write_table(table, tmp_path / "a.parquet")
-    assert list(read_parquet(tmp_path / "a.parquet", "body")) == ["a", "", "c"]
 
 
 BAD_TEXT = {
@@ -64,6 +55,7 @@ BAD_ROWS = {
     "not_object": ('{"text": "a"}\n["a"]\n', r"line 2: a row must be an object"),
     "no_key": ('{"text": "a"}\n{"body": "b"}\n', r'line 2: no key "text".*keys with text: body'),
     "number": ('{"text": 3}\n', r'line 1: int, not text, at key "text"'),
+    "half": ('{"text": "a"}\n{"text": "b\\ud83d"}\n', r"line 2: \\ud83d is half of a .*replace"),
 }
 
 
@@ -76,18 +68,17 @@ def test_bad_rows_are_placed(tmp_path, case):
         list(read_jsonl(path, "text"))
 
 
+def test_null_is_blank_and_halves_of_characters_are_replaced(tmp_path, caplog):
+    path = tmp_path / "a.jsonl"
+    rows = ["null", r'"\ud83d\ude00"', r'"b\ud83d c\ude00"', r'"\udfff"']
+    path.write_text("".join(f'{{"text": {row}}}\n' for row in rows))
+    found = list(read_jsonl(path, "text", errors="replace"))
+    assert found == ["", "\U0001f600", "b\ufffd c\ufffd", "\ufffd"]
+    assert [f"{path}: halves" in line for line in caplog.messages] == [True], "said once a file"
+
+
 def test_damaged_gzip_is_named(tmp_path):
     path = tmp_path / "a.txt.gz"
     path.write_bytes(gzip.compress(b"text\n" * 1000)[:-9])
     with pytest.raises(InputError, match=r"a\.txt\.gz is a damaged gzip"):
         list(read_lines(path))
-
-
-def test_damaged_parquet_and_wrong_column_are_named(tmp_path):
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"n": [1], "body": ["a"]}), path)
-    with pytest.raises(InputError, match=r'no text column "text".*text columns: body'):
-        list(read_parquet(path, "text"))
-    path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(InputError, match=r"a\.parquet cannot be read as Parquet"):
-        list(read_parquet(path, "body"))

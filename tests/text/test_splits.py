@@ -33,6 +33,7 @@ def find(files, config=None, train="train", validation="validation"):
          ["plain_text/train/0000.parquet", "plain_text/train/0001.parquet"], []),
         (["a.jsonl", "b.jsonl.gz", "dataset_infos.json"], None, ["a.jsonl", "b.jsonl.gz"], []),
         (["training.json", "dev.json", "test.json"], None, ["training.json"], ["dev.json"]),
+        (["DEV.JSONL", "Train.Jsonl.GZ"], None, ["Train.Jsonl.GZ"], ["DEV.JSONL"]),
         (["train.json", "train.parquet"], None, ["train.parquet"], []),
         (["train.parquet", ".cache/train.parquet", "_old/train.parquet"], None,
          ["train.parquet"], []),

@@ -15,7 +15,7 @@ from loomlab.text.label_set import LabelSet
 from loomlab.text.order import SampleStream, SequentialBatches
 from loomlab.text.package import fetch_package, package_folder
 from loomlab.text.packing import PackedWindows
-from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key
+from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key, use_more
 from loomlab.text.samples import Samples
 from loomlab.text.token_file import TokenFile
 from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
@@ -78,6 +78,10 @@ class Corpus(LightningDataModule, abc.ABC):
     def fingerprint(self) -> str:
         """Identity of the documents: changes when any of them, or their split, would."""
 
+    def few_documents(self, documents: int, size: int) -> str:
+        """What to type when none of so many documents, of `size` bytes, was held out."""
+        return use_more(documents, size)
+
     def fetch(self) -> None:
         """Bring the text to this machine if it is not here."""
         if self.package:
@@ -136,6 +140,7 @@ class Corpus(LightningDataModule, abc.ABC):
             self.hf_tokenizer,
             tokenizer_hash(self.hf_tokenizer),
             checksums,
+            self.few_documents,
         )
         held_out = self.validation_tokens.manifest
         self.bytes_per_token = held_out.bytes / held_out.tokens

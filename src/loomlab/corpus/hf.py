@@ -9,8 +9,9 @@ from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
 from loomlab.text.dataset_source import DatasetSource, HubDataset, LocalFolder
 from loomlab.text.identity import RULES_VERSION, content_key
+from loomlab.text.parquet import read_parquet
 from loomlab.text.passages import held_out, passages
-from loomlab.text.reading import read_jsonl, read_parquet
+from loomlab.text.reading import read_jsonl
 from loomlab.text.splits import split_files
 
 
@@ -21,7 +22,8 @@ class HF(Corpus):
     its text at `text_key`; with rows=lines the rows are lines of one text, cut into passages of
     about `passage_bytes`. Held out is `validation_split` if the dataset has it, else every
     `validation_every`-th document. `max_documents` are read at most, and from a validation split
-    in proportion; of the hub's files only those that are read are downloaded.
+    in proportion; of the hub's files only those that are read are downloaded. errors=replace reads
+    what is not text in `encoding` as U+FFFD.
     """
 
     problem_check = "loomlab.corpus.hf_check.problems"
@@ -39,6 +41,8 @@ class HF(Corpus):
         passage_bytes: Annotated[int, "[100, inf)"] = 4000,
         max_documents: Annotated[int, "[2, inf)"] | None = None,
         validation_every: Annotated[int, "[2, inf)"] = 20,
+        encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8",
+        errors: Literal["strict", "replace"] = "strict",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -46,6 +50,7 @@ class HF(Corpus):
         self.text_key, self.rows, self.passage_bytes = text_key, rows, passage_bytes
         self.splits = (train_split, validation_split)
         self.max_documents, self.validation_every = max_documents, validation_every
+        self.encoding, self.errors = encoding, errors
 
     def fetch(self) -> None:
         """Pin the list of files; the files themselves come when they are read."""
@@ -66,6 +71,8 @@ class HF(Corpus):
         """Hash of the files (of the hub: the commit) and of the settings that cut them."""
         files = self._files()
         cut = [self.text_key, self.rows, self.passage_bytes]
+        if (self.encoding, self.errors) != ("utf-8", "strict"):
+            cut += [self.encoding, self.errors]
         limits = [self.max_documents, self.validation_every]
         every = [file for split in ("train", "validation") for file in files[split]]
         counts = [len(files["train"]), len(files["validation"])]
@@ -97,6 +104,6 @@ class HF(Corpus):
         return passages((f"{text.rstrip()}\n" for text in texts), self.passage_bytes)
 
     def _texts(self, file: Path) -> Iterator[str]:
-        if file.suffix == ".parquet":
-            return read_parquet(file, self.text_key)
-        return read_jsonl(file, self.text_key)
+        if file.suffix.lower() == ".parquet":
+            return read_parquet(file, self.text_key, self.errors)
+        return read_jsonl(file, self.text_key, self.encoding, self.errors)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
-from loomlab.text.dataset_source import HubDataset
+from loomlab.text.dataset_source import HubDataset, LocalFolder
 from loomlab.text.splits import split_files
 
 
@@ -25,11 +25,9 @@ def problems(settings: dict[str, Any], config: Any = None) -> list[str]:
     folder = Path(str(path)).expanduser()
     if not folder.is_dir():
         return [f"path: {path} is no folder: give one with parquet or jsonl files"]
-    files = [f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()]
     try:
-        split_files(
-            files, settings.get("config"), settings["train_split"], settings["validation_split"]
-        )
+        splits = settings["train_split"], settings["validation_split"]
+        split_files(LocalFolder(folder).files(), settings.get("config"), *splits)
     except InputError as error:
         return [f"path: {path}: {error}"]
     return []

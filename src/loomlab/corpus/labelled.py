@@ -41,6 +41,11 @@ class Labelled(LabelledCorpus):
             encoding, errors,
         )  # fmt: skip
 
+    def fetch(self) -> None:
+        """The files are here; which ones are left out is said."""
+        if self.rank == 0:
+            self.source.tell_left_out()
+
     def documents(self, split: str) -> Iterator[str]:
         """Texts in the order of files and rows; InputError when a file cannot be read."""
         return self.source.texts(split)

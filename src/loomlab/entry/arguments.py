@@ -35,6 +35,15 @@ def whole(low: int, high: int = 2**31 - 1) -> Callable[[str], int]:
     return number
 
 
+def text(value: str) -> str:
+    """An argparse type for text; a shell passes on bytes that are none."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{value!a} is not UTF-8: convert it") from None
+    return value
+
+
 def _bounded(value: float, low: float, high: float) -> float:
     if not low <= value <= high:
         raise argparse.ArgumentTypeError(f"{value} is outside [{low}, {high}]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loomlab.entry.arguments import Arguments, whole
+from loomlab.entry.arguments import Arguments, text, whole
 
 
 def parser() -> Arguments:
@@ -11,7 +11,7 @@ def parser() -> Arguments:
         prog="loom fill", description="Fill every [MASK] of a text with the model of a run."
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
-    arguments.add_argument("text", help="text with [MASK] where words are missing")
+    arguments.add_argument("text", type=text, help="text with [MASK] where words are missing")
     arguments.add_argument(
         "--top", type=whole(1, 100), default=5, help="candidates to show for each mask"
     )

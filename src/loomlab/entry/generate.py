@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from loomlab.entry.arguments import Arguments, whole, within
+from loomlab.entry.arguments import Arguments, text, whole, within
 
 
 def parser() -> Arguments:
@@ -15,7 +15,7 @@ def parser() -> Arguments:
         description="Continue a prompt with the model of a run, through Transformers' generate.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
-    arguments.add_argument("--prompt", default="", help="text to continue")
+    arguments.add_argument("--prompt", type=text, default="", help="text to continue")
     arguments.add_argument("--max-new-tokens", type=whole(1), default=100)
     arguments.add_argument("--temperature", type=within(1e-3, 100), default=1.0)
     arguments.add_argument("--top-k", type=whole(0), default=0, help="0: all tokens")
@@ -49,14 +49,14 @@ def run(argv: list[str]) -> int:
         )
     torch.manual_seed(options.seed)
     for number in range(options.count):
-        text = continue_text(
+        written = continue_text(
             finished.ready(),
             finished.tokenizer,
             options.prompt,
             max_new_tokens=options.max_new_tokens,
             **_strategy(options),
         )
-        print(text if options.count == 1 else f"--- {number + 1}\n{text}")
+        print(written if options.count == 1 else f"--- {number + 1}\n{written}")
     return 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from loomlab.entry.arguments import Arguments
+from loomlab.entry.arguments import Arguments, text
 
 
 def parser() -> Arguments:
@@ -18,7 +18,7 @@ def parser() -> Arguments:
         "Without texts, each line of the standard input is one.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
-    arguments.add_argument("texts", nargs="*", metavar="TEXT", help="text to label")
+    arguments.add_argument("texts", nargs="*", type=text, metavar="TEXT", help="text to label")
     arguments.add_argument("--file", type=Path, help="label each line of a text file")
     arguments.add_argument("--all", action="store_true", help="every label, not only the chosen")
     return arguments
@@ -48,7 +48,19 @@ def _texts(options: Any) -> Iterator[str]:
 
     if options.file is not None and not options.file.is_file():
         raise InputError(f"--file {options.file}: there is no such file")
-    lines: Any = () if options.texts else sys.stdin
+    lines: Any = () if options.texts else _standard_input()
     if options.file is not None:
         lines = read_lines(options.file)
-    return (text.strip() for text in (*options.texts, *lines) if text.strip())
+    return (line.strip() for line in (*options.texts, *lines) if line.strip())
+
+
+def _standard_input() -> Iterator[str]:
+    """Its lines; InputError for what is not UTF-8."""
+    from loomlab.errors import InputError
+
+    try:
+        for line in sys.stdin:
+            line.encode()  # a C locale lets through what is none
+            yield line
+    except UnicodeError:
+        raise InputError("the standard input is not UTF-8: convert it with `iconv`") from None

@@ -12,6 +12,7 @@ from loomlab.errors import InputError, first_line
 from loomlab.text.cache import build_once
 from loomlab.text.hub import hub_answers, offline
 from loomlab.text.identity import content_key, files_digest
+from loomlab.text.tree import files_below
 
 LISTING = "files.json"
 log = logging.getLogger("loomlab.text")
@@ -43,7 +44,7 @@ class LocalFolder(DatasetSource):
         """Relative paths of all files; InputError when there is no such folder."""
         if not self.path.is_dir():
             raise InputError(f"corpus.path: {self.path} is no folder: give one with parquet files")
-        found = (file for file in self.path.rglob("*") if file.is_file())
+        found = (file for file in files_below(self.path) if file.is_file())
         return sorted(file.relative_to(self.path).as_posix() for file in found)
 
     def local(self, file: str) -> Path:

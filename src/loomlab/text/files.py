@@ -1,37 +1,59 @@
-"""Which files a path means, what is wrong with it, and the documents inside a file."""
+"""Which files a path means, and what is wrong with it."""
 
 import difflib
 import errno
 import glob
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
-from loomlab.text.passages import passages
-from loomlab.text.reading import read_jsonl, read_lines, read_parquet
+from loomlab.text.reading import tell_once
+from loomlab.text.tree import each_once, files_below, files_of_glob, hidden
 
-KINDS = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz", ".parquet")
+SHOWN = 4  # names of files that a message spells out
+SEPARATED = "give the line that ends a document, such as '<|endoftext|>', or null"
+TXT = (".txt", ".txt.gz")
+KINDS = (*TXT, ".jsonl", ".jsonl.gz", ".parquet")
 
 
 def corpus_files(path: str, kinds: tuple[str, ...] = KINDS, key: str = "path") -> list[Path]:
     """The files of a file, folder (searched through) or glob, sorted; InputError when none.
 
-    kinds: ends of the names that count; key: the setting that holds the path.
+    Links are followed, a file with several names is read once.
+    kinds: ends of the names that count, in any case; key: the setting that holds the path.
     """
     problems = files_problems(path, kinds, key)
     if problems:
         raise InputError(f"corpus.{problems[0]}")
-    return _matching(path, kinds)
+    return _sorted_out(path, kinds)[0]
+
+
+def tell_left_out(path: str, kinds: tuple[str, ...] = KINDS, key: str = "path") -> None:
+    """Say in one line, once, which files of a folder or glob `corpus_files` does not take."""
+    if others := _sorted_out(path, kinds)[1]:
+        some = ", ".join(file.name for file in others[:SHOWN]) + ", ..." * (len(others) > SHOWN)
+        tell_once(
+            f"corpus.{key}={path}: {len(others):,} files left out, hidden or not one of "
+            f"{', '.join(kinds)}: {some}"
+        )
 
 
 def path_problems(settings: dict[str, Any]) -> list[str]:
-    """What is wrong with settings["path"] of corpus=text, as "path: what"; empty when nothing.
+    """What is wrong with the settings of corpus=text, as "path: what"; empty when nothing.
 
     Looks at names, links, sizes and permissions, not into files. Needs no heavy import.
     """
-    return files_problems(str(settings.get("path") or ""), KINDS, "path")
+    path, separator = str(settings.get("path") or ""), settings.get("document_separator")
+    found = files_problems(path, KINDS, "path")
+    if separator is None:
+        return found
+    if not str(separator).strip() or len(str(separator).splitlines()) > 1:
+        return [*found, f"document_separator: {separator!r} is not a line with text: {SEPARATED}"]
+    files = [] if found else _sorted_out(path, KINDS)[0]
+    if files and not any(file.name.lower().endswith(TXT) for file in files):
+        return [f"document_separator: {path} has no .txt file, and a row is a document: drop it"]
+    return found
 
 
 def files_problems(path: str, kinds: tuple[str, ...], key: str) -> list[str]:
@@ -41,7 +63,10 @@ def files_problems(path: str, kinds: tuple[str, ...], key: str) -> list[str]:
         return [f"{key}: nothing is set: give a {some} file, a folder or a glob"]
     if not glob.has_magic(path) and (fault := _missing(Path(path).expanduser(), kinds)):
         return [f"{key}: {fault}"]
-    files = _matching(path, kinds)
+    try:
+        files, _ = _sorted_out(path, kinds)
+    except InputError as error:
+        return [f"{key}: {error}"]
     if not files:
         kind = "matches" if glob.has_magic(path) else "contains"
         return [f"{key}: {path} {kind} no {', '.join(kinds)} file: point it to some"]
@@ -62,7 +87,7 @@ def _missing(path: Path, kinds: tuple[str, ...]) -> str | None:
         if error.errno == errno.EACCES:
             return f"{path} may not be read: change its permissions"
         return f"{path} does not exist{_suggestion(path)}"
-    if path.is_file() and not path.name.endswith(kinds):
+    if path.is_file() and not path.name.lower().endswith(kinds):
         return f"{path} is not one of {', '.join(kinds)}: rename or convert it"
     return None
 
@@ -75,30 +100,21 @@ def _suggestion(path: Path) -> str:
     return f": did you mean {path.parent / near[0]}?" if near else f": nothing like it in {parent}"
 
 
-def _matching(path: str, kinds: tuple[str, ...]) -> list[Path]:
+def _sorted_out(path: str, kinds: tuple[str, ...]) -> tuple[list[Path], list[Path]]:
+    """The files of these kinds that a path means, each once, and those it leaves out.
+
+    A folder means what the glob FOLDER/**/* does: no hidden file, unless it is named.
+    """
     root = Path(path).expanduser()
-    if root.is_dir():
-        found = list(root.rglob("*"))
-    elif root.exists():
-        found = [root]
-    else:
-        found = [Path(name) for name in glob.glob(str(root), recursive=True)]
-    return sorted(f for f in found if f.name.endswith(kinds) and not f.is_dir())
+    named = not root.is_dir()
+    every = files_of_glob(str(root)) if named else files_below(root)
+    if named and root.exists():  # perhaps with a bracket in its name
+        every = [root]
+    wanted = {f for f in every if f.name.lower().endswith(kinds) and (named or not hidden(f))}
+    return sorted(each_once(wanted)), [file for file in every if file not in wanted]
 
 
 def _unreadable(file: Path) -> str | None:
     if not file.exists():
         return f"{file} is a broken or circular symbolic link: fix or remove it"
     return None if os.access(file, os.R_OK) else f"{file} may not be read: change its permissions"
-
-
-def file_documents(
-    file: Path, text_key: str, passage_bytes: int, encoding: str, errors: str
-) -> Iterator[str]:
-    """Documents of one file, by the kind its name ends with; see the readers for the errors."""
-    name = file.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        return read_jsonl(file, text_key, encoding, errors)
-    if name.endswith(".parquet"):
-        return read_parquet(file, text_key)
-    return passages(read_lines(file, encoding, errors), passage_bytes)

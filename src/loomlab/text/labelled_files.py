@@ -10,10 +10,11 @@ from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.text.class_labels import RowLabels
-from loomlab.text.files import corpus_files
+from loomlab.text.files import corpus_files, tell_left_out
 from loomlab.text.identity import files_digest
+from loomlab.text.parquet import parquet_rows
 from loomlab.text.passages import held_out
-from loomlab.text.reading import json_rows, parquet_rows, read_lines, text_of
+from loomlab.text.reading import json_rows, read_lines, sound_text, text_of
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 LONGEST_CELL = 1 << 27  # bytes; the csv module stops at 128 kB unless told otherwise
@@ -35,7 +36,7 @@ class LabelledFiles:
     def texts(self, split: str) -> Iterator[str]:
         """The text of each row, in order; InputError with the place of a row that has none."""
         for place, row in self._split(self.text_key, split):
-            yield text_of(row, self.text_key, place)
+            yield text_of(row, self.text_key, place, self.errors)
 
     def labels(self, split: str) -> Iterator[RowLabels]:
         """The labels of each row, in order: names or numbers, as written in the file.
@@ -44,7 +45,8 @@ class LabelledFiles:
         Raises InputError with the place of a row without a label.
         """
         for place, row in self._split(self.label_key, split):
-            yield RowLabels(_labels(row, self.label_key, self.separator, place), place)
+            labels = _labels(row, self.label_key, self.separator, place)
+            yield RowLabels(tuple(sound_text(n, place, self.errors) for n in labels), place)
 
     def files(self) -> tuple[list[Path], list[Path]]:
         """The files to train on, and those held out whole; a file that is both is held out."""
@@ -60,6 +62,12 @@ class LabelledFiles:
                 "corpus.path: leave some to train on, or set corpus.validation_every instead"
             )
         return train, validation
+
+    def tell_left_out(self) -> None:
+        """Say which files of the paths are not of a kind that has rows."""
+        tell_left_out(self.path, KINDS)
+        if self.validation_path:
+            tell_left_out(self.validation_path, KINDS, "validation_path")
 
     def fingerprint(self) -> str:
         """Hash of the files and of the settings that read them."""
@@ -83,11 +91,11 @@ class LabelledFiles:
 def _rows(
     file: Path, key: str, encoding: str, errors: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    name = file.name.removesuffix(".gz")
+    name = file.name.lower().removesuffix(".gz")
     if name.endswith(".jsonl"):
         return json_rows(file, key, encoding, errors)
     if name.endswith(".parquet"):
-        return parquet_rows(file, key)
+        return parquet_rows(file, key, errors)
     return _table_rows(file, key, "\t" if name.endswith(".tsv") else ",", encoding, errors)
 
 

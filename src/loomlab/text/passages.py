@@ -16,6 +16,24 @@ def held_out(documents: Iterable[Document], every: int, split: str) -> Iterator[
             yield document
 
 
+def separated(lines: Iterable[str], separator: str) -> Iterator[str]:
+    """Documents that lie between lines which are `separator`; blank ones are left out.
+
+    lines: with their ends. Text is kept as it is, but for CRLF -> LF and blank lines around a
+    document. One document is in memory at a time.
+    """
+    parts: list[str] = []
+    for line in lines:
+        if line.strip() == separator:
+            if parts:
+                yield "".join(parts).rstrip()
+            parts = []
+        elif parts or line.strip():
+            parts.append(_newline(line))
+    if parts:
+        yield "".join(parts).rstrip()
+
+
 def passages(lines: Iterable[str], passage_bytes: int) -> Iterator[str]:
     """Join whole paragraphs (ended by blank lines) up to `passage_bytes` of UTF-8 each.
 
@@ -54,13 +72,17 @@ def _paragraphs(lines: Iterable[str], limit: int) -> Iterator[str]:
 
 def _short_lines(lines: Iterable[str], limit: int) -> Iterator[str]:
     for line in lines:
-        line = line[:-2] + "\n" if line.endswith("\r\n") else line
+        line = _newline(line)
         start, size = 0, _size(line)  # once: a line can be as long as its file
         while size - start > limit and len(line) - start > limit // 4:
             cut = line.rfind(" ", start + 1, start + limit // 4) + 1 or start + limit // 4
             yield line[start:cut]
             start = cut
         yield line[start:]
+
+
+def _newline(line: str) -> str:
+    return line[:-2] + "\n" if line.endswith("\r\n") else line
 
 
 def _size(text: str) -> int:

@@ -42,6 +42,13 @@ def cached_tokenizer(
     )
 
 
+def use_more(documents: int, size: int) -> str:
+    """What to do when none of so many documents, of `size` bytes, was held out."""
+    if documents < 2:
+        return "one document cannot be both trained on and held out: use more text"
+    return f"use more text, or set corpus.validation_every={documents} or less"
+
+
 def cached_token_files(
     cache_dir: Path,
     fingerprint: str,
@@ -49,23 +56,28 @@ def cached_token_files(
     tokenizer: PreTrainedTokenizerFast,
     tokenizer_hash: str,
     checksums: bool = True,
+    advice: Callable[[int, int], str] = use_more,
 ) -> tuple[TokenFile, TokenFile]:
     """The token files (train, validation) of these documents, written first if need be.
 
     Damaged ones are written again; `checksums=False` looks at sizes only.
+    advice: see `use_more`.
     Raises InputError when a split has no document.
     """
 
     def build(folder: Path) -> None:
-        known = ""
-        for split in SPLITS:
-            manifest = tokenize_to(folder / split, documents(split), tokenizer, tokenizer_hash)
-            if manifest.documents == 0:
-                raise InputError(
-                    f"the {split} part of the corpus has 0 documents{known}: use more text, or "
-                    "hold out more often with a smaller corpus.validation_every"
-                )
-            known = f" ({manifest.documents} are for {split}ing)"
+        train, validation = (
+            tokenize_to(folder / split, documents(split), tokenizer, tokenizer_hash)
+            for split in SPLITS
+        )
+        if not train.documents:
+            raise InputError("the train part of the corpus has 0 documents: use more text")
+        if not validation.documents:
+            known = f"{train.documents:,} {'is' if train.documents == 1 else 'are'} for training"
+            raise InputError(
+                f"the validation part of the corpus has 0 documents ({known}): "
+                f"{advice(train.documents, train.bytes)}"
+            )
 
     def problem(folder: Path) -> str | None:
         faults = (token_file_problem(folder / s, tokenizer_hash, checksums) for s in SPLITS)

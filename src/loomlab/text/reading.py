@@ -3,19 +3,18 @@
 import gzip
 import json
 import logging
+import re
 import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from loomlab.errors import InputError
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 log = logging.getLogger("loomlab.text")
 REPLACEMENT = "\ufffd"
+SURROGATE = re.compile("[\ud800-\udfff]")
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -45,17 +44,17 @@ def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> I
             yield text
             del text
     if replaced:
-        _tell_once(f"{path}: {replaced:,} bytes that are not {encoding} were replaced")
+        tell_once(f"{path}: {replaced:,} bytes that are not {encoding} were replaced")
 
 
 @cache
-def _tell_once(what: str) -> None:
+def tell_once(what: str) -> None:
     """Files are read several times; what is odd about them is said once."""
     log.warning("%s", what)
 
 
 def _open(path: Path) -> IO[bytes] | gzip.GzipFile:
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _raw_lines(handle: IO[bytes] | gzip.GzipFile, path: Path) -> Iterator[bytes]:
@@ -88,12 +87,12 @@ def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str, e
 def read_jsonl(
     path: Path, text_key: str, encoding: str = "utf-8", errors: str = "strict"
 ) -> Iterator[str]:
-    """The text of each row of a .jsonl(.gz) file; blank lines are skipped.
+    """The text of each row of a .jsonl(.gz) file; blank lines are skipped, null is blank.
 
     Raises InputError naming the line that is not a JSON object with a string at `text_key`.
     """
     for place, row in json_rows(path, text_key, encoding, errors):
-        yield text_of(row, text_key, place)
+        yield text_of(row, text_key, place, errors)
 
 
 def json_rows(
@@ -117,66 +116,33 @@ def json_rows(
         yield f"{path}, line {number}", row
 
 
-def text_of(row: dict[str, Any], text_key: str, place: str) -> str:
-    """The string at `text_key`; InputError that names the keys that hold one."""
+def text_of(row: dict[str, Any], text_key: str, place: str, errors: str = "strict") -> str:
+    """The string at `text_key`, blank for null; InputError that names the keys that hold one."""
     text = row.get(text_key)
-    if not isinstance(text, str):
-        kind = "no" if text_key not in row else f"{type(text).__name__}, not text, at"
-        keys = ", ".join(key for key, value in row.items() if isinstance(value, str)) or "none"
-        raise InputError(
-            f'{place}: {kind} key "{text_key}": set corpus.text_key (keys with text: {keys})'
-        )
-    return text
+    if isinstance(text, str):
+        return sound_text(text, place, errors)
+    if text is None and text_key in row:
+        return ""
+    kind = "no" if text_key not in row else f"{type(text).__name__}, not text, at"
+    keys = ", ".join(key for key, value in row.items() if isinstance(value, str)) or "none"
+    raise InputError(
+        f'{place}: {kind} key "{text_key}": set corpus.text_key (keys with text: {keys})'
+    )
 
 
-def read_parquet(path: Path, text_key: str) -> Iterator[str]:
-    """The text column of a .parquet file, a batch of rows in memory at a time; nulls are blank.
+def sound_text(text: str, place: str, errors: str = "strict") -> str:
+    """The text, if UTF-8 can hold it: JSON spells halves of characters, such as "\\ud83d".
 
-    Raises InputError when the file is not Parquet or has no text column of that name.
+    Raises InputError with the place of a half alone; errors="replace" puts U+FFFD there.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            _check_column(file.schema_arrow, text_key, path)
-            for batch in file.iter_batches(batch_size=1024, columns=[text_key]):
-                yield from (text or "" for text in batch.column(0).to_pylist())
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
-
-
-def parquet_rows(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The place ("FILE, row 3") and the column `key` of each row of a .parquet file.
-
-    Raises InputError when the file is not Parquet or lacks the column.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            known, before = file.schema_arrow.names, 0
-            if key not in known:
-                raise InputError(
-                    f'{path}: there is no "{key}": set corpus.text_key and corpus.label_key '
-                    f"(there are: {', '.join(known)})"
-                )
-            for batch in file.iter_batches(batch_size=1024, columns=[key]):
-                for number, row in enumerate(batch.to_pylist(), start=before + 1):
-                    yield f"{path}, row {number}", row
-                before += len(batch)
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read as Parquet ({error}): get it again") from error
-
-
-def _check_column(schema: "pa.Schema", text_key: str, path: Path) -> None:
-    import pyarrow as pa
-
-    kinds = (pa.string(), pa.large_string())
-    texts = [field.name for field in schema if field.type in kinds]
-    if text_key not in texts:
-        names = ", ".join(texts) or "none"
-        raise InputError(
-            f'{path} has no text column "{text_key}": set corpus.text_key (text columns: {names})'
-        )
+    half = None if text.isascii() else SURROGATE.search(text)
+    if half is None:
+        return text
+    if errors == "replace":
+        file = place.rpartition(", ")[0]
+        tell_once(f"{file}: halves of surrogate pairs, which are not UTF-8, were replaced")
+        return SURROGATE.sub(REPLACEMENT, text)
+    raise InputError(
+        f"{place}: \\u{ord(half[0]):04x} is half of a surrogate pair, which is not UTF-8: fix the "
+        "row, or set corpus.errors=replace"
+    )

@@ -32,8 +32,8 @@ def split_files(
     known = sorted(file for file in files if _is_data(file))
     if not known:
         raise InputError(f"there is no {', '.join(KINDS)} file in it")
-    if any(file.endswith(".parquet") for file in known):
-        known = [file for file in known if file.endswith(".parquet")]
+    if parquet := [file for file in known if file.lower().endswith(".parquet")]:
+        known = parquet
     kept = _of_config(known, config, train)
     found = {"train": _named(kept, train), "validation": _named(kept, validation or "")}
     if not found["train"] and not any(_named(kept, split) for split in (*NAMES, train)):
@@ -52,7 +52,7 @@ def _is_data(file: str) -> bool:
     """A file of rows, not one that describes the dataset, nor one in a hidden folder."""
     parts = file.split("/")
     return (
-        file.endswith(KINDS)
+        parts[-1].lower().endswith(KINDS)
         and parts[-1] not in ABOUT
         and not any(part.startswith((".", "_")) for part in parts)
     )
@@ -92,7 +92,9 @@ def _is_of(part: str, split: str) -> bool:
     if not split:
         return False
     words = "|".join(map(re.escape, NAMES.get(split, (split,))))
-    return re.search(rf"(?:^|[-._ 0-9])(?:{words})(?:[-._ 0-9]|$)", part) is not None
+    return (
+        re.search(rf"(?:^|[-._ 0-9])(?:{words})(?:[-._ 0-9]|$)", part, re.IGNORECASE) is not None
+    )
 
 
 def _some(files: list[str]) -> str:
