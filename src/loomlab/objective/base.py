@@ -213,6 +213,12 @@ class Objective(pl.LightningModule):
         rows, targets = self.select(batch)
         return chunked_loss(rows, targets, self.model.logits_head(), judge, self.head_chunk)  # type: ignore
 
+    def on_train_start(self) -> None:
+        """Set the rates anew: a state that is resumed has those of the budget it was saved in."""
+        apply = getattr(self.schedule, "apply", None)
+        if apply is not None:
+            apply()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Back to training, for an optimizer that answers with averaged weights."""
         self._turn_optimizers("train")
