@@ -30,8 +30,8 @@ PAIR = ["parallelism=ddp", "parallelism.devices=2"]
 WHOLE = ["budget.steps=4", "trainer.val_every_n_steps=2", "trainer.limit_val_batches=null"]
 KINDS = {
     "clm": ["position=rope"],
-    "mlm": ["model=bert", "objective=mlm", "trainer.accumulate_grad_batches=2",
-            "callbacks=[checkpoint]"],
+    "mlm": ["model=bert", "objective=mlm", "objective.whole_word=true",
+            "trainer.accumulate_grad_batches=2", "callbacks=[checkpoint]"],
 }  # fmt: skip
 ENDLESS = ["budget.steps=1000000", "trainer.val_every_n_steps=500000", "callbacks=[checkpoint]",
            "callbacks.checkpoint.every_n_train_steps=1"]  # fmt: skip

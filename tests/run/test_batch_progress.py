@@ -46,3 +46,19 @@ def test_micro_steps_change_between_two_parts_of_a_run(
     weights = [load_file(f.model / "model.safetensors") for f in (straight, folder)]
     for key, value in weights[0].items():
         torch.testing.assert_close(weights[1][key], value, rtol=0, atol=5e-5)
+
+
+def test_a_finished_run_that_goes_on_takes_whole_batches_by_the_rates_of_its_new_length(
+    train: Train,
+):
+    """Frozen weights: the loss of a step tells which rows it read, whatever came before."""
+    cosine = [*SMALL, "scheduler=cosine", "optimizer=sgd", "optimizer.lr=1e-9"]
+    straight = train(*cosine, "budget.steps=10", folder="straight")
+    folder = train(*cosine, "budget.steps=5")
+    finer = "trainer.accumulate_grad_batches=4"
+    train(*cosine, "budget.steps=10", finer, f"resume={folder.path}")
+    rows, others = read_metrics(straight.metrics), read_metrics(folder.metrics)
+    assert [row["step"] for row in others] == list(range(1, 11))
+    for row, other in zip(rows[5:], others[5:], strict=True):
+        assert other["train/lr"] == row["train/lr"]
+        assert other["train/loss"] == pytest.approx(row["train/loss"], abs=1e-6)

@@ -80,3 +80,18 @@ def test_the_state_is_plain_numbers_and_a_timed_run_keeps_its_estimate():
     resumed = Cosine(optimizer=_optimizer(), context=ScheduleContext.timed(60.0, 8))
     resumed.load_state_dict(state)
     assert resumed.context.total_steps == 600
+    longer = Cosine(optimizer=_optimizer(), context=ScheduleContext.timed(180.0, 8))
+    longer.load_state_dict(state)
+    assert longer.context.total_steps == 1800
+
+
+def test_a_longer_run_goes_on_by_its_own_schedule():
+    ended = Cosine(optimizer=_optimizer(), context=ScheduleContext.fixed(5, 8))
+    _rates(ended, 5)
+    straight = Cosine(optimizer=_optimizer(), context=ScheduleContext.fixed(10, 8))
+    rates = _rates(straight, 10)
+    resumed = Cosine(optimizer=_optimizer(), context=ScheduleContext.fixed(10, 8))
+    resumed.optimizer.load_state_dict(ended.optimizer.state_dict())
+    resumed.load_state_dict(ended.state_dict())
+    resumed.apply()
+    assert _rates(resumed, 5) == rates[5:]

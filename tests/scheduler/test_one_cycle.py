@@ -81,6 +81,17 @@ def test_resumes_exactly():
     assert _path(resumed, 20) == _path(schedule, 20)
 
 
+def test_a_longer_run_goes_on_by_its_own_cycle():
+    ended, straight = _schedule(_optimizer(), total=20), _schedule(_optimizer(), total=40)
+    _path(ended, 20)
+    path = _path(straight, 40)
+    resumed = _schedule(_optimizer(), total=40)
+    resumed.optimizer.load_state_dict(ended.optimizer.state_dict())
+    resumed.load_state_dict(ended.state_dict())
+    resumed.apply()
+    assert _path(resumed, 20) == path[20:]
+
+
 def test_a_run_of_one_step_works():
     assert _path(_schedule(_optimizer(), total=1), 1)[0][0] == 2.0
 

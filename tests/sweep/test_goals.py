@@ -50,6 +50,7 @@ def test_a_number_that_is_not_reported():
         ({"best": {"val/loss": math.inf}, "parameters": 7}, None),
         ({"best": {"val/loss": 2}}, None),
         ({"parameters": 7}, None),
+        ({"best": {"val/loss": 2}, "parameters": 7, "corpus": {"unknown_share": 0.2}}, None),
         ({}, None),
     ],
 )

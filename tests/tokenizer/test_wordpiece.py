@@ -36,6 +36,17 @@ def test_unknown_characters_become_unk(tokenizer):
     assert tokenizer.encode("\u2603") == [tokenizer.unk_token_id]
 
 
+def test_a_long_word_is_split_and_not_lost():
+    """Thai has no spaces between words: a phrase is a word of any length."""
+    letters = [chr(number) for number in range(0x0E01, 0x0E2F)]
+    text = "".join(letters[(7 * i + i // 46) % 46] for i in range(250))
+    ours = WordPiece(300).train([text, "abc"])
+    ids = ours.encode(text)
+    assert ours.unk_token_id not in ids
+    assert ours.decode(ids).replace(" ", "") == text
+    assert word_starts(ours)[ids].sum() == 3
+
+
 def test_lowercase(tokenizer):
     lower = WordPiece(600, lowercase=True).train([ALICE])
     assert lower.encode("ALICE") == lower.encode("alice")

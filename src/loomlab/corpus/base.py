@@ -1,6 +1,7 @@
 """What a corpus is: documents in, exactly resumable batches of packed windows out."""
 
 import abc
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from loomlab.text.packing import PackedWindows
 from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key, use_more
 from loomlab.text.samples import Samples
 from loomlab.text.token_file import TokenFile
+from loomlab.text.unknown import too_much
 from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
+
+log = logging.getLogger("loomlab.text")
 
 
 class Corpus(LightningDataModule, abc.ABC):
@@ -100,6 +104,14 @@ class Corpus(LightningDataModule, abc.ABC):
         """Fetch, train the tokenizer and tokenize, each only if it was not done before."""
         self.fetch()
         self._open(checksums=True)
+        if too_much(self.unknown_share):
+            log.warning(
+                "tokenizer: %.1f %% of the held-out text is under %s, which carries none of it: "
+                "bits per byte are too low, and the run is kept out of rankings; use "
+                "tokenizer=byte_bpe, which knows every text, or a larger tokenizer.vocab_size",
+                100 * self.unknown_share,
+                self.hf_tokenizer.unk_token,
+            )
 
     def setup(self, stage: str | None = None) -> None:
         """Open the token files; InputError when they cannot fill a sequence or a batch."""
@@ -144,6 +156,7 @@ class Corpus(LightningDataModule, abc.ABC):
         )
         held_out = self.validation_tokens.manifest
         self.bytes_per_token = held_out.bytes / held_out.tokens
+        self.unknown_share = held_out.unknown_bytes / max(1, held_out.bytes)
         self._opened = True
 
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:

@@ -17,6 +17,7 @@ from loomlab.measure.scores import Scores
 from loomlab.objective.chunked import chunked_loss
 from loomlab.objective.cross_entropy import cross_entropy
 from loomlab.objective.inputs import accepted_inputs
+from loomlab.objective.step_mean import StepMean
 from loomlab.optimizer.layers import decay_by_layer
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.label_set import LabelSet
@@ -47,6 +48,7 @@ class Objective(pl.LightningModule):
     spread: Callable[[nn.Module, Any], None] | None = None  # cuts the model up, once
     clip: Callable[..., None] | None = None  # in place of Lightning's clipping by norm
     guide: Callable[..., Tensor] | None = None  # says the loss of a step, where a teacher does
+    steps_together = True  # whether the gradients of all processes are averaged
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Objective(pl.LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._accepted = accepted_inputs(model)
+        self.step_mean = StepMean()
         self.training_scores: Scores | None = None  # set for the steps whose numbers are logged
         self.held_out = self.new_scores()
         self.latest: dict[str, float] = {}
@@ -109,6 +112,10 @@ class Objective(pl.LightningModule):
         """A batch cut by its rows into equal parts."""
         cut = {name: value.chunk(count) for name, value in batch.items()}
         return [{name: value[n] for name, value in cut.items()} for n in range(count)]
+
+    def weight(self, batch: Batch) -> float | None:
+        """What a batch scores relative to others of its size; None where all score alike."""
+        return None
 
     def select(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Rows (M, D) of `states` that the head turns into logits, and targets (M,)."""
@@ -179,10 +186,15 @@ class Objective(pl.LightningModule):
         return other
 
     def judged(self, batch: Batch, scores: Scores | None, criterion: Any) -> Tensor:
-        """The criterion's mean over a batch, scored on the way; with the head in chunks.
+        """The criterion's mean over a batch, scored on the way, times the weight of the batch.
 
         The criterion is called for the rows in their order, once or chunk after chunk.
         """
+        mean, weight = self._mean(batch, scores, criterion), self.weight(batch)
+        return mean if weight is None else mean * weight
+
+    def _mean(self, batch: Batch, scores: Scores | None, criterion: Any) -> Tensor:
+        """The criterion's mean over a batch; with the head in chunks."""
 
         shared = getattr(self.model, "vocabulary", None)  # each process has some logits
 
@@ -201,9 +213,28 @@ class Objective(pl.LightningModule):
         rows, targets = self.select(batch)
         return chunked_loss(rows, targets, self.model.logits_head(), judge, self.head_chunk)  # type: ignore
 
+    def on_train_start(self) -> None:
+        """Set the rates anew: a state that is resumed has those of the budget it was saved in."""
+        apply = getattr(self.schedule, "apply", None)
+        if apply is not None:
+            apply()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Back to training, for an optimizer that answers with averaged weights."""
         self._turn_optimizers("train")
+        self.step_mean.add(self.weight(batch))
+
+    def on_after_backward(self) -> None:
+        """Once the micro-batches of a step are done, weigh them by what they score."""
+        if not self.trainer.fit_loop._should_accumulate():
+            self.step_mean.correct(self.parameters(), self._over_processes)
+
+    def _over_processes(self, number: float) -> float:
+        """The mean over the processes that step together."""
+        if not self.steps_together:
+            return number
+        told = torch.tensor(number, device=self.device)
+        return float(self.trainer.strategy.reduce(told, reduce_op="mean"))
 
     def on_validation_model_eval(self) -> None:
         """Evaluation mode, also of an optimizer that knows one."""

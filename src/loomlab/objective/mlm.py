@@ -83,6 +83,12 @@ class MaskedLM(Objective):
             part["targets"] = targets_M[here_M]
         return cut
 
+    def weight(self, batch: Batch) -> float:
+        """Its masked tokens relative to the count that each of its rows is to have."""
+        ids = batch["input_ids"] if "input_ids" in batch else batch["inputs_embeds"]
+        rows, length = ids.shape[:2]
+        return len(batch["targets"]) / (rows * self.masker.count(length))
+
     def select(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Rows (M, D) for the head and targets (M,) of the masked positions."""
         rows = self.states(batch)

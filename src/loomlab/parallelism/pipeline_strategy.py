@@ -83,7 +83,6 @@ class Pipelined(RunFolderDDP):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of a batch, with gradients that are computed already."""
         self.module.parts = self.objective.parts(batch, self.parts)
-        self.module.weights = self._weights()
         before = [p.grad for p in self.trained]
         for parameter in self.trained:
             parameter.grad = None
@@ -94,14 +93,6 @@ class Pipelined(RunFolderDDP):
         self.module.parts = []
         handed: Tensor = _Computed.apply(loss, gradients, *self.trained)
         return handed
-
-    def _weights(self) -> list[float]:
-        """What makes sums of the parts' means the mean over all that the whole batch scores."""
-        counts = [part["targets"].numel() for part in self.module.parts]
-        total = torch.tensor([float(sum(counts))], device=self.root_device)
-        if self.copies > 1:
-            dist.all_reduce(total, group=self.column)
-        return [count * self.copies / total.item() for count in counts]
 
     def _run(self, ids_BT: Tensor) -> Tensor:
         """One pass of the schedule; its loss, which the last stage tells the others of its row."""

@@ -30,7 +30,6 @@ def staged_part(
 
     def run(batch: Batch) -> Tensor:
         module.parts = objective.parts(batch, parts)
-        module.weights = [1.0 / parts] * parts
         rows, length = module.parts[0]["input_ids"].shape
         places_BTD = [torch.empty(rows, length, width) for _ in range(2 * parts)]
         received = [] if module.first else places_BTD[:parts]

@@ -131,7 +131,6 @@ class Stage(nn.Module):
         self.trunk = trunk_of(objective.model)
         self.first, self.last, self.context = first, last, context
         self.parts: list[Batch] = []
-        self.weights: list[float] = []  # of the loss of each part
 
     def forward(self, *received_BTD: Tensor, part: Tensor | int) -> Tensor:
         """The hidden states (B, T, D) of a micro-batch, or its share of the loss, (1,)."""
@@ -141,7 +140,7 @@ class Stage(nn.Module):
             if not self.last:
                 return self.hidden(batch)
             loss = self.objective[0].training_step(batch, number)
-        return (loss * self.weights[number])[None]
+        return (loss / len(self.parts))[None]
 
     def inputs(self, batch: Batch, *received_BTD: Tensor) -> Batch:
         """A batch as the trunk of this stage takes it: ids first, hidden states later."""

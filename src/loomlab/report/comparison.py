@@ -36,6 +36,7 @@ class Group:
     spread: float | None = None
     so_far: float | None = None
     against: Difference | None = None
+    unread: bool = False  # its numbers are of text that its tokens do not carry
     rank: int | None = None
     on_front: bool = False
 
@@ -48,6 +49,11 @@ class Group:
     def diverged(self) -> int:
         """Runs that are done without a finite number."""
         return sum(not math.isfinite(value) for value in self.values.values())
+
+    @property
+    def lost(self) -> bool:
+        """Whether its mean is not to be trusted."""
+        return self.unread or self.diverged > 0
 
     def cost(self, name: str) -> float | None:
         """Mean of a number over the runs that are done, or over all where none is."""
@@ -139,6 +145,7 @@ def _measure(group: Group, metric: str) -> None:
             unfinished.append(value)
     group.values = {seed: sum(values) / len(values) for seed, values in found.items()}
     group.mean, group.spread = mean_and_spread(list(group.values.values()))
+    group.unread = metric.startswith("val/") and any(row.unread for row in group.rows)
     best = max if any(row.prefers_more(metric) for row in group.rows) else min
     group.so_far = best(unfinished, default=None)
 
@@ -178,7 +185,7 @@ def _has(group: Group, text: str) -> bool:
 
 def _set_against(comparison: Comparison, named_one: Group | None) -> None:
     """The difference to the baseline: the group that was named, else the first with a result."""
-    having = [group for group in comparison.groups if group.mean is not None]
+    having = [g for g in comparison.groups if g.mean is not None and not g.unread]
     if named_one is not None:
         having = [group for group in comparison.groups if group is named_one]
     if not having:
@@ -190,16 +197,21 @@ def _set_against(comparison: Comparison, named_one: Group | None) -> None:
 
 
 def _rank(comparison: Comparison) -> None:
-    """The best mean first; a setting of which a run diverged after those of which none did."""
+    """The best mean first; a setting of which a run diverged after those of which none did.
+
+    Settings that do not carry their text are last and have no rank.
+    """
     sign = -1.0 if comparison.more_is_better else 1.0
 
-    def key(group: Group) -> tuple[bool, bool, float]:
+    def key(group: Group) -> tuple[bool, bool, bool, float]:
         value = group.so_far if group.mean is None else group.mean
         unranked = group.mean is None and not group.diverged
-        return unranked, group.diverged > 0, math.inf if value is None else sign * value
+        number = math.inf if value is None else sign * value
+        return group.unread, unranked, group.diverged > 0, number
 
     comparison.groups.sort(key=key)
-    for rank, group in enumerate((g for g in comparison.groups if g.values), start=1):
+    ranked = (group for group in comparison.groups if group.values and not group.unread)
+    for rank, group in enumerate(ranked, start=1):
         group.rank = rank
 
 
@@ -208,7 +220,7 @@ def _mark_front(comparison: Comparison, costs: tuple[str, ...]) -> None:
     if costs:
         sign = -1.0 if comparison.more_is_better else 1.0
         points = [
-            (None if g.mean is None or g.diverged else sign * g.mean, *map(g.cost, costs))
+            (None if g.mean is None or g.lost else sign * g.mean, *map(g.cost, costs))
             for g in comparison.groups
         ]
         for index in front(points):

@@ -198,8 +198,11 @@ def _result_notes(comparison: Comparison) -> list[str]:
 
 
 def _unfinished(groups: list[Group]) -> list[str]:
-    """A line for each run that is not done and has something to say of it."""
-    rows = [row for group in groups for row in group.rows if row.state not in (DONE, PENDING)]
+    """A line for each run that is not done, or not ranked, and has something to say of it."""
+    rows = [
+        row for group in groups for row in group.rows
+        if row.unread or row.state not in (DONE, PENDING)
+    ]  # fmt: skip
     told = [line for row in rows if (line := _line(row))]
     more = [f"... and {len(told) - TOLD} more"] if len(told) > TOLD else []
     return [*told[:TOLD], *more]

@@ -70,7 +70,7 @@ def _run(job: Job, row: Row, table: Columns, points: int, jobs: int) -> dict[str
         "folder": job.folder,
         "state": job.state,
         "settings": {name: _setting(value) for name, value in job.differs.items()},
-        "best": {name: rounded(value, 8) for name, value in row.best.items()},
+        "best": {} if row.unread else {k: rounded(v, 8) for k, v in row.best.items()},
         "costs": {name: rounded(value, 8) for name, value in row.costs.items()},
         "error_type": job.error_type,
         "message": masked_text(job.message or ""),

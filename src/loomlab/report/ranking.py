@@ -24,12 +24,15 @@ COLUMNS = {
 LIKELIHOOD = tuple(COLUMNS)[:3]  # those of runs that predict text
 
 
-def rank_key(row: Row, metric: str) -> tuple[bool, bool, float]:
-    """Runs that predict labels stand apart, ranked by their own metric; so do masked ones."""
+def rank_key(row: Row, metric: str) -> tuple[bool, bool, bool, float]:
+    """Runs that predict labels stand apart, ranked by their own metric; so do masked ones.
+
+    Those whose tokens do not carry their text come last, without a rank.
+    """
     if row.labels:
         metric = row.metric or "val/accuracy"
     sign = -1.0 if row.prefers_more(metric) else 1.0
-    return row.labels, row.pseudo, sign * row.best.get(metric, sign * math.inf)
+    return row.unread > 0, row.labels, row.pseudo, sign * row.best.get(metric, sign * math.inf)
 
 
 def finished_rows(folders: Iterable[Path], metric: str = "val/bits_per_byte") -> list[Row]:
@@ -76,8 +79,8 @@ def rich_table(rows: list[Row], title: str, axes: list[str]) -> Table:
     """The ranking for the screen."""
     ranked = _sheet(rows, title, axes)
     ranked.headings.insert(0, "rank")
-    for rank, line in enumerate(ranked.rows, start=1):
-        line.insert(0, str(rank))
+    for rank, (row, line) in enumerate(zip(rows, ranked.rows, strict=True), start=1):
+        line.insert(0, "-" if row.unread else str(rank))
     return rich_sheet(ranked)
 
 

@@ -17,6 +17,7 @@ from loomlab.report.settings import SEED, Settings, of_config, of_overrides, par
 from loomlab.run.folder import CONFIG, RunFolder
 from loomlab.run.ledger import DONE, REFUSED, RUNNING, Job
 from loomlab.run.metrics_reading import read_so_far
+from loomlab.text.unknown import unread
 
 UNKNOWN = "unknown"  # the state of a run that has not said how it stands
 STATES = {"finished": DONE}  # a summary's word for a ledger's; the others are the same
@@ -61,6 +62,11 @@ class Row:
     def prefers_more(self, metric: str) -> bool:
         """Whether more of one of its numbers is better."""
         return metric in self.summary.get("more_is_better", MORE_IS_BETTER)
+
+    @property
+    def unread(self) -> float:
+        """The share of the text that its likelihood counts and its tokens do not carry."""
+        return unread(self.summary)
 
     @property
     def labels(self) -> bool:
@@ -129,6 +135,8 @@ def _state(summary: dict[str, Any], job: Job | None) -> str:
 
 def _message(summary: dict[str, Any], job: Job | None) -> str:
     """Why it stands as it does, in a line."""
+    if share := unread(summary):
+        return f"{share:.1%} of its text is under the unknown token, so it is not ranked"
     if job is None or job.state == DONE:
         return str(summary.get("error") or "").partition("\n")[0]
     silent = time.time() - job.heartbeat if job.heartbeat else 0.0

@@ -111,6 +111,7 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     objective.layer_decay = config.layer_decay
     parallelism.check(model)
     objective.spread, objective.clip = parallelism.spread, parallelism.clip
+    objective.steps_together = parallelism.same_gradients
     for regularizer in regularization:
         objective.criterion = regularizer.wrap_loss(objective.criterion)
     for technique in compression:

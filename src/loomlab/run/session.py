@@ -270,6 +270,7 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
         "owns": list(parts.owns),
         "corpus": {
             "bytes_per_token": parts.corpus.bytes_per_token,
+            "unknown_share": parts.corpus.unknown_share,
             "vocabulary": parts.corpus.vocab_size,
             "training_tokens": len(parts.corpus.train_tokens),
             "validation_tokens": len(parts.corpus.validation_tokens),

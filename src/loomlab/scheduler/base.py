@@ -68,7 +68,10 @@ class Schedule(LambdaLR):
         return self.factor(step, self.context.total_steps, warmup)
 
     def apply(self) -> None:
-        """Set the rates of the next step anew, after something but a step has changed them."""
+        """Set the rates of the next step anew, after something but a step has changed them.
+
+        What that may be: a validation, or another length of the run.
+        """
         factor = self._factor_now(self.last_epoch)
         self._last_lr = [base * factor for base in self.base_lrs]
         for group, rate in zip(self.optimizer.param_groups, self._last_lr, strict=True):
@@ -78,14 +81,19 @@ class Schedule(LambdaLR):
         """Plain numbers only; the optimizer's groups carry the rates themselves."""
         state = {name: self.__dict__[name] for name in (*_STATE, *self.carried)}
         if self.context.seconds is not None:
-            state["steps"] = self.context.steps
+            state |= {"steps": self.context.steps, "seconds": self.context.seconds}
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken; a timed run keeps its estimate."""
+        """Continue where `state_dict` was taken, `apply` with the rates of this run's length.
+
+        A timed run keeps its estimate of steps a second.
+        """
         self.__dict__.update({name: state_dict[name] for name in (*_STATE, *self.carried)})
-        if self.context.seconds is not None:
-            self.context.steps = state_dict.get("steps", self.context.steps)
+        seconds = self.context.seconds
+        if seconds is not None and "steps" in state_dict:
+            longer = seconds / state_dict.get("seconds", seconds)
+            self.context.steps = round(state_dict["steps"] * longer)
 
 
 def as_steps(length: float, total: int) -> int:

@@ -60,6 +60,14 @@ class OneCycle(Schedule):
     def step(self, epoch: int | None = None) -> None:
         """Set the rates of the next step, and the momentum that goes with them."""
         super().step(epoch)
+        self._turn_momentum()
+
+    def apply(self) -> None:
+        """Set the rates and the momentum of the next step anew."""
+        super().apply()
+        self._turn_momentum()
+
+    def _turn_momentum(self) -> None:
         if not self.cycle_momentum:
             return
         momentum = self._momentum(self.last_epoch)

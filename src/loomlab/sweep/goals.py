@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from loomlab.compose.source import read_target
 from loomlab.errors import InputError, did_you_mean
+from loomlab.text.unknown import unread
 
 # Numbers of summary.json that say what a run cost; less of each is better.
 COSTS = ("parameters", "tokens", "flops", "seconds", "training_seconds", "peak_memory_bytes")
@@ -79,7 +80,9 @@ def _reported(configs: Sequence[DictConfig]) -> set[str]:
 
 
 def reached(wanted: Sequence[Goal], summary: dict[str, Any]) -> list[float] | None:
-    """The numbers a run ended with; None if one of them is missing or not finite."""
+    """The numbers a run ended with; None if one of them is missing, not finite or of no worth."""
+    if unread(summary) and any(goal.held_out for goal in wanted):
+        return None
     held_out = summary.get("best") or {}
     values = [held_out.get(g.name) if g.held_out else summary.get(g.name) for g in wanted]
     numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]

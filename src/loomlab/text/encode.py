@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.text.token_file import Manifest, token_dtype, write_token_file
+from loomlab.text.unknown import Unknown
 
 CHUNK_BYTES = 1 << 18  # the encoder takes more than 100 bytes of memory per token
 log = logging.getLogger("loomlab.text")
@@ -18,8 +19,10 @@ log = logging.getLogger("loomlab.text")
 
 def encode_documents(
     documents: Iterable[str], tokenizer: PreTrainedTokenizerFast
-) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield (ids (n,) without eos, UTF-8 bytes) of each document, holding about 256 kB of text.
+) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Yield ids (n,) without eos, UTF-8 bytes, and how many of them no token carries.
+
+    About 256 kB of text are held at a time.
 
     A document that spells a special token ("<|endoftext|>") is encoded as plain characters: text
     must not be able to end a document.
@@ -28,11 +31,13 @@ def encode_documents(
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
+    unknown = Unknown(backend, tokenizer.unk_token_id)
     dtype = token_dtype(len(tokenizer))
     for chunk, sizes in _chunks(documents):
         encodings = backend.encode_batch_fast(chunk, add_special_tokens=False)
-        for encoding, size in zip(encodings, sizes, strict=True):
-            yield np.asarray(encoding.ids, dtype=dtype), size
+        for text, encoding, size in zip(chunk, encodings, sizes, strict=True):
+            ids = encoding.ids
+            yield np.asarray(ids, dtype=dtype), size, unknown.bytes_of(text, ids)
 
 
 def _chunks(documents: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:

@@ -15,9 +15,9 @@ Ints = NDArray[np.int64]
 class Masker:
     """Masks as many ordinary tokens in each row as a fixed share of its length.
 
-    A fixed count per row (as the original BERT data had it) rather than a coin per token: batches
-    split over processes or micro-steps then average exactly to the whole batch's loss, whatever
-    special tokens the rows hold. Whole words may leave a row a few tokens short of the count.
+    A fixed count per row (as the original BERT data had it) rather than a coin per token: each
+    row weighs the same, whatever special tokens it holds. Whole words may leave a row a few
+    tokens short of the count, or take one over it.
     """
 
     def __init__(
@@ -58,10 +58,14 @@ class Masker:
             chosen.append(picked + row * width)
         return inputs_BT, np.concatenate(chosen)
 
+    def count(self, length: int) -> int:
+        """Tokens to predict of a row: round(rate * length), at least one."""
+        return max(1, round(self.rate * length))
+
     def _pick(self, tokens_T: Ints, generator: np.random.Generator) -> Ints:
-        """Positions to predict: round(rate * length), at least one, at most all ordinary ones."""
+        """Positions to predict: the count of the row, at most all ordinary ones."""
         candidates = np.flatnonzero(~self.special[tokens_T])
-        count = min(len(candidates), max(1, round(self.rate * len(tokens_T))))
+        count = min(len(candidates), self.count(len(tokens_T)))
         if self.word_starts is None:
             picked = generator.permutation(candidates)[:count]
         else:

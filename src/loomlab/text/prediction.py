@@ -49,7 +49,7 @@ def _predict(
     model: nn.Module, tokenizer: PreTrainedTokenizerFast, texts: list[str], row_length: int
 ) -> Iterator[Predicted]:
     frame = Frame.of(tokenizer, row_length)
-    rows = [frame.ids(ids) for ids, _ in encode_documents(texts, tokenizer)]
+    rows = [frame.ids(ids) for ids, *_ in encode_documents(texts, tokenizer)]
     device = next(model.parameters()).device
     tokens_BT, mask_BT = (part.to(device) for part in frame.pad_rows(rows))
     training = model.training

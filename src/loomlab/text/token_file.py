@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KINDS = {2: torch.uint16, 4: torch.uint32, 8: torch.uint64}  # by bytes
 TOKENS, DOCUMENTS, MANIFEST = "tokens.bin", "documents.bin", "manifest.json"
 
@@ -22,13 +22,17 @@ def token_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What tokens.bin and documents.bin must hold; `bytes` counts UTF-8 text without eos."""
+    """What tokens.bin and documents.bin must hold.
+
+    `bytes` counts UTF-8 text without eos, `unknown_bytes` those of it under the unknown token.
+    """
 
     schema_version: int
     dtype: str
     tokens: int
     documents: int
     bytes: int
+    unknown_bytes: int
     eos_id: int
     tokenizer_hash: str
     tokens_sha256: str
@@ -105,24 +109,25 @@ def token_file_problem(folder: Path, tokenizer_hash: str, checksums: bool = True
 
 def write_token_file(
     folder: Path,
-    documents: Iterable[tuple[np.ndarray, int]],
+    documents: Iterable[tuple[np.ndarray, int, int]],
     *,
     vocab_size: int,
     eos_id: int,
     tokenizer_hash: str,
 ) -> Manifest:
-    """Stream (token ids without eos, text bytes) of documents into an existing folder.
+    """Stream (token ids without eos, text bytes, unknown ones) into an existing folder.
 
     Memory is that of one document. The manifest comes last, so it never vouches for half a file.
     """
     dtype = np.dtype(token_dtype(vocab_size)).newbyteorder("<")
     ends: list[int] = []
-    position = text_bytes = 0
+    position = text_bytes = unknown_bytes = 0
     with (folder / TOKENS).open("wb") as handle:
-        for ids, size in documents:
+        for ids, size, unknown in documents:
             handle.write(np.append(ids, eos_id).astype(dtype).tobytes())
             position += len(ids) + 1
             text_bytes += size
+            unknown_bytes += unknown
             ends.append(position)
     (folder / DOCUMENTS).write_bytes(np.asarray(ends, dtype="<u8").tobytes())
     manifest = Manifest(
@@ -131,6 +136,7 @@ def write_token_file(
         tokens=position,
         documents=len(ends),
         bytes=text_bytes,
+        unknown_bytes=unknown_bytes,
         eos_id=eos_id,
         tokenizer_hash=tokenizer_hash,
         tokens_sha256=file_sha256(folder / TOKENS),

@@ -1,27 +1,33 @@
 """WordPiece, as BERT uses it."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.tokenizer.base import Tokenizer, wrap
 
 PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+LONGEST = 100  # characters of a word; the model would read a longer one as unknown
 
 
 class WordPiece(Tokenizer):
     """WordPiece over words and punctuation, BERT style: white space is not kept.
 
-    Devlin et al. 2019 (arXiv 1810.04805); normalization and splitting as in BERT's release.
+    Devlin et al. 2019 (arXiv 1810.04805); normalization and splitting as in BERT's release, but
+    that words over 100 characters, as in scripts without spaces, are split there and not lost.
     """
 
     def __init__(
         self, vocab_size: Annotated[int, "[100, inf)"] = 8192, lowercase: bool = False
     ) -> None:
         self.vocab_size, self.lowercase = vocab_size, lowercase
+
+    def settings(self) -> dict[str, Any]:
+        """Class and settings, and where long words are split."""
+        return {**super().settings(), "longest": LONGEST}
 
     def train(self, documents: Iterable[str]) -> PreTrainedTokenizerFast:
         """Learn the pieces; ids 0 to 4 are [PAD], [UNK], [CLS], [SEP] (= eos) and [MASK].
@@ -48,7 +54,12 @@ class WordPiece(Tokenizer):
     def _empty(self, vocab: dict[str, int]) -> Backend:
         backend = Backend(models.WordPiece(vocab=vocab, unk_token=PIECES[1]))
         backend.normalizer = normalizers.BertNormalizer(lowercase=self.lowercase)
-        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.BertPreTokenizer(),
+                pre_tokenizers.Split(Regex(f".{{{LONGEST}}}"), "isolated"),
+            ]
+        )
         backend.decoder = decoders.WordPiece(cleanup=False)
         return backend
 
