@@ -1,4 +1,4 @@
-"""What Transformers' Trainer expects of a model that it trains: the loss of a whole step."""
+"""What Transformers expects of a model: the loss of a whole step, caches, outputs, names."""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import Trainer, TrainingArguments
+from transformers import DynamicCache, Trainer, TrainingArguments
 from transformers.loss.loss_utils import ForCausalLMLoss, ForMaskedLMLoss
 
+from loomlab.compression.fewer_blocks import Likeness
+from loomlab.format.traced import traced
+from loomlab.measure.flops import training_flops_per_token
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
+from loomlab.probe.attention_probabilities import attention_probabilities
 
 SIZES: dict[str, Any] = {
     "layers": 1, "width": 16, "heads": 2, "vocab_size": 32, "context_length": 12,
@@ -18,7 +22,7 @@ SIZES: dict[str, Any] = {
 KINDS = {"causal_lm": GPTConfig, "masked_lm": BERTConfig, "sequence_classification": GPTConfig}
 
 
-def model(head: str) -> nn.Module:
+def model(head: str) -> Any:
     torch.manual_seed(0)
     more = {"num_labels": 3} if head == "sequence_classification" else {}
     return KINDS[head](**SIZES, **more).build(head)
@@ -79,3 +83,44 @@ def test_labels_that_are_shifted_already():
     shifted = nn.functional.pad(ids[:, 1:], (0, 1), value=-100)
     given = tested(input_ids=ids, labels=ids).loss
     torch.testing.assert_close(tested(input_ids=ids, shift_labels=shifted).loss, given)
+
+
+def test_the_usual_decoding_loop_goes_on_from_its_cache():
+    decoder, ids = model("causal_lm").eval(), torch.arange(6)[None] % 5
+    written, past, new = ids, None, ids
+    for _ in range(5):
+        output = decoder(new, past_key_values=past)
+        past, new = output.past_key_values, output.logits[:, -1:].argmax(-1)
+        written = torch.cat([written, new], dim=1)
+    assert torch.equal(written, decoder.generate(ids, max_new_tokens=5, do_sample=False))
+    assert past.get_seq_length() == written.shape[1] - 1
+
+
+def test_a_cache_is_kept_as_the_config_says_and_not_while_training():
+    ids, decoder = torch.arange(6)[None], model("causal_lm").eval()
+    given = {None: True, True: True, False: False}
+    for asked, kept in given.items():
+        assert (decoder(ids, use_cache=asked).past_key_values is not None) is kept
+    past = decoder(ids).past_key_values
+    assert decoder(ids, past_key_values=past, use_cache=False).past_key_values is None
+    assert decoder.train()(ids).past_key_values is None
+    assert GPTConfig().use_cache
+    without = GPTConfig(**SIZES, use_cache=False)
+    assert without.to_diff_dict()["use_cache"] is False
+    assert without.build("causal_lm").eval()(ids).past_key_values is None
+
+
+def test_what_reads_a_text_once_keeps_no_cache(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a cache is filled that nobody reads")
+
+    monkeypatch.setattr(DynamicCache, "update", refuse)
+    ids, decoder = torch.arange(6)[None], model("causal_lm").eval()
+    decoder.hidden_states(input_ids=ids)
+    model("sequence_classification").eval()(input_ids=ids)
+    training_flops_per_token(decoder, {"input_ids": ids})
+    assert attention_probabilities(decoder, ids)
+    assert Likeness(decoder, "transformer.layers", [{"input_ids": ids}]).cosine[0, 1] != 0
+    traced(decoder, {"input_ids": ids.expand(2, -1)})
+    with pytest.raises(AssertionError, match="nobody reads"):
+        decoder(ids)

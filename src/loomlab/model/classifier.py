@@ -41,7 +41,10 @@ class SequenceClassifier(TransformerModel):
             labels: (B,), or (B, C) where a text may have several.
         """
         hidden_BTD = self.transformer(
-            input_ids, attention_mask=attention_mask, position_ids=position_ids
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            use_cache=False,
         ).last_hidden_state
         logits_BC = self.label_logits(hidden_BTD, input_ids, attention_mask)
         return classified(logits_BC, labels, kwargs.get("num_items_in_batch"))

@@ -28,8 +28,10 @@ class GPTConfig(TransformerConfig):
 
     model_type = "loom_gpt"
     architecture = "decoder"
+    keys_to_ignore_at_inference = ["past_key_values"]
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, use_cache: bool = True, **kwargs: Any) -> None:
+        self.use_cache = use_cache
         super().__init__(**kwargs)
 
     def build(self, head: str) -> nn.Module:
@@ -70,7 +72,7 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
 
     def hidden_states(self, **inputs: Any) -> Tensor:
         """The hidden states (B, T, D) that the head turns into logits."""
-        hidden_BTD: Tensor = self.transformer(**inputs).last_hidden_state
+        hidden_BTD: Tensor = self.transformer(**inputs, use_cache=False).last_hidden_state
         return hidden_BTD
 
     def logits_head(self) -> nn.Linear:

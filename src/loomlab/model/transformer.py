@@ -108,9 +108,12 @@ class Transformer(TransformerModel):
             position_ids: (B, T); by default counted from the first token that is not padding.
             document_ids: (B, S); tokens attend only to tokens of the same id.
             past_key_values: keys and values of earlier tokens, extended in place.
-            use_cache: start a cache if none is given (decoders).
+            use_cache: give back the keys and values of all tokens (decoders); by default as the
+                config says, and not while training.
         """
         x_BTD = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        if use_cache is None:
+            use_cache = not self.training and getattr(self.config, "use_cache", False)
         if use_cache and past_key_values is None and self.causal:
             past_key_values = DynamicCache(config=self.config)
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
@@ -139,5 +142,6 @@ class Transformer(TransformerModel):
                 x_BTD, layout, self.position, position_ids, past_key_values=past_key_values
             )
         return BaseModelOutputWithPast(
-            last_hidden_state=self.norm(x_BTD), past_key_values=past_key_values
+            last_hidden_state=self.norm(x_BTD),
+            past_key_values=past_key_values if use_cache else None,
         )
