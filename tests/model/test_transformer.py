@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from transformers import DynamicCache, Trainer, TrainingArguments
 from transformers.loss.loss_utils import ForCausalLMLoss, ForMaskedLMLoss
 
+from loomlab.attention.base import Attention
 from loomlab.compression.fewer_blocks import Likeness
+from loomlab.format.standard_layout import standard_layout
 from loomlab.format.traced import traced
 from loomlab.measure.flops import training_flops_per_token
 from loomlab.model.bert import BERTConfig
@@ -124,3 +126,75 @@ def test_what_reads_a_text_once_keeps_no_cache(monkeypatch: pytest.MonkeyPatch):
     traced(decoder, {"input_ids": ids.expand(2, -1)})
     with pytest.raises(AssertionError, match="nobody reads"):
         decoder(ids)
+
+
+ATTENTIONS: list[dict[str, Any] | None] = [
+    None, {"_target_": "loomlab.attention.sliding_window.SlidingWindow", "window": 5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("position", ["learned.Learned", "rope.RoPE", "alibi.ALiBi"])
+@pytest.mark.parametrize("kind", [GPTConfig, BERTConfig])
+def test_plain_products_give_what_the_fused_kernel_gives(
+    kind: Any, position: str, attention: dict[str, Any] | None, tmp_path: Path
+):
+    torch.manual_seed(0)
+    placed = {"_target_": f"loomlab.position.{position}"}
+    config = kind(**SIZES | {"initializer_range": 0.3}, attention=attention, position=placed)
+    fused = config.build("causal_lm" if kind is GPTConfig else "masked_lm").eval()
+    assert fused.config._attn_implementation == "sdpa"
+    fused.save_pretrained(tmp_path)
+    plain = type(fused).from_pretrained(tmp_path, attn_implementation="eager")
+    ids, mask = torch.randint(0, 32, (2, 12)), torch.ones(2, 12, dtype=torch.long)
+    mask[1, 7:] = 0
+    wanted = fused(ids, attention_mask=mask).logits
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a kernel that keeps no weights")
+
+    for layer in plain.modules():
+        if isinstance(layer, Attention):
+            layer.register_forward_pre_hook(refuse)
+    got = plain(ids, attention_mask=mask)
+    torch.testing.assert_close(got.logits, wanted, atol=1e-5, rtol=1e-5)
+    assert got.attentions is None
+    asked = fused(ids, attention_mask=mask, output_attentions=True)  # whatever the kernel
+    (weights,) = asked.attentions
+    torch.testing.assert_close(asked.logits, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 12))
+    assert not weights[1, :, :7, 7:].any()
+    assert weights[0, :, 9, 2].any() != bool(attention)
+    with pytest.raises(ValueError, match="Flash Attention"):
+        fused.set_attn_implementation("flash_attention_2")
+
+
+def test_states_and_weights_are_those_of_gpt2_and_may_come_as_a_tuple():
+    ours = model("causal_lm").eval()
+    theirs, ids = standard_layout(ours), torch.arange(8).view(2, 4)
+    assert theirs is not None
+    theirs.set_attn_implementation("eager")
+    for asked in ({"output_hidden_states": True}, {"output_attentions": True}):
+        found, wanted = ours(ids, **asked), theirs(ids, **asked)
+        assert set(found) == set(wanted) - {"cross_attentions"}
+        torch.testing.assert_close(found.hidden_states, wanted.hidden_states)
+        torch.testing.assert_close(found.attentions, wanted.attentions)
+        listed = ours(ids, labels=ids, use_cache=False, return_dict=False, **asked)
+        assert [type(part) for part in listed] == [Tensor, Tensor, tuple]
+    ours.config.return_dict, ours.config.output_hidden_states = False, True
+    loss, logits, states = ours(ids, labels=ids, use_cache=False)
+    assert (loss.dim(), logits.shape[-1], len(states)) == (0, 32, 2)
+    assert torch.equal(ours.hidden_states(input_ids=ids), states[-1])
+
+
+@pytest.mark.parametrize("head", ["masked_lm", "sequence_classification"])
+def test_other_heads_record_as_well(head: str):
+    tested, ids = model(head).eval(), torch.arange(8).view(2, 4)
+    answer = tested(ids, output_hidden_states=True, output_attentions=True)
+    given, last = answer.hidden_states
+    assert torch.equal(given, tested.transformer.embedding_norm(
+        tested.transformer.position.embed(tested.transformer.embedding(ids), torch.arange(4)[None])
+    ))  # fmt: skip
+    torch.testing.assert_close(last, tested.transformer(ids).last_hidden_state)
+    assert answer.attentions[0].shape == (2, 2, 4, 4)
+    assert isinstance(tested(ids, return_dict=False), tuple)
