@@ -1,16 +1,24 @@
 """What Transformers expects of a model: the loss of a whole step, caches, outputs, names."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import (
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 from torch import Tensor, nn
 from transformers import DynamicCache, Trainer, TrainingArguments
 from transformers.loss.loss_utils import ForCausalLMLoss, ForMaskedLMLoss
 
 from loomlab.attention.base import Attention
 from loomlab.compression.fewer_blocks import Likeness
+from loomlab.errors import InputError
 from loomlab.format.standard_layout import standard_layout
 from loomlab.format.traced import traced
 from loomlab.measure.flops import training_flops_per_token
@@ -198,3 +206,76 @@ def test_other_heads_record_as_well(head: str):
     torch.testing.assert_close(last, tested.transformer(ids).last_hidden_state)
     assert answer.attentions[0].shape == (2, 2, 4, 4)
     assert isinstance(tested(ids, return_dict=False), tuple)
+
+
+STANDARD = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize("kind", [GPTConfig, BERTConfig])
+def test_standard_names_work_both_ways(kind: Any, tmp_path: Path):
+    config = kind(**STANDARD, max_position_embeddings=12, tie_word_embeddings=False)
+    assert (config.width, config.layers, config.heads) == (16, 1, 2)
+    assert (config.context_length, config.tied) == (12, False)
+    told = config.to_dict()
+    assert told["hidden_size"] == told["width"] == 16
+    config.num_hidden_layers = 3
+    config.save_pretrained(tmp_path)
+    again = kind.from_pretrained(tmp_path)
+    assert (again.layers, again.width, again.tied) == (3, 16, False)
+    assert again.to_dict() | {"_name_or_path": ""} == config.to_dict() | {"_name_or_path": ""}
+    said = r"hidden_size=30 is not a multiple of num_attention_heads=4: give hidden_size=32\."
+    with pytest.raises(InputError, match=said):
+        kind(hidden_size=30, num_attention_heads=4)
+    with pytest.raises(InputError, match=r"hidden_size=16 and width=32 are two names"):
+        kind(hidden_size=16, width=32)
+
+
+PROMPTS = {
+    "prefix": PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "prompt": PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    "p_tuning": PromptEncoderConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=3, encoder_hidden_size=8
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_prompts_of_peft_learn_and_are_continued(name: str):
+    torch.manual_seed(0)
+    decoder: Any = GPTConfig(**SIZES | {"context_length": 40}).build("causal_lm").eval()
+    tuned: Any = get_peft_model(decoder, copy.deepcopy(PROMPTS[name]))
+    ids = torch.arange(2, 14).view(2, 6)
+    optimizer = torch.optim.Adam([p for p in tuned.parameters() if p.requires_grad], lr=0.1)
+    losses = []
+    for _ in range(8):
+        loss = tuned.train()(input_ids=ids, labels=ids).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.01
+    tuned.eval()
+    mask = torch.ones_like(ids)
+    written = tuned.generate(input_ids=ids, attention_mask=mask, max_new_tokens=4, do_sample=False)
+    stepwise = ids
+    for _ in range(4):
+        logits = tuned(input_ids=stepwise, attention_mask=torch.ones_like(stepwise)).logits
+        stepwise = torch.cat([stepwise, logits[:, -1:].argmax(-1)], dim=1)
+    assert torch.equal(written, stepwise)
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+@pytest.mark.parametrize("position", ["learned.Learned", "alibi.ALiBi"])
+def test_a_static_cache_writes_what_any_other_does(
+    position: str, attention: dict[str, Any] | None
+):
+    torch.manual_seed(0)
+    placed = {"_target_": f"loomlab.position.{position}"}
+    sizes = SIZES | {"context_length": 40, "layers": 2, "initializer_range": 0.3}
+    config = GPTConfig(**sizes, attention=attention, position=placed, pad_token_id=0)
+    decoder: Any = config.build("causal_lm").eval()
+    ids, mask = torch.arange(2, 16).view(2, 7), torch.ones(2, 7, dtype=torch.long)
+    mask[0, :3] = 0
+    settings = {"attention_mask": mask, "max_new_tokens": 12, "do_sample": False}
+    static = decoder.generate(ids, cache_implementation="static", **settings)
+    assert torch.equal(static, decoder.generate(ids, **settings))

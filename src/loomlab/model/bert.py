@@ -46,7 +46,7 @@ class BERTConfig(TransformerConfig):
             norm_epsilon=norm_epsilon,
             embedding_norm=embedding_norm,
             activation=activation,
-            **kwargs,
+            **self.own_names(kwargs),
         )
 
     def build(self, head: str) -> nn.Module:

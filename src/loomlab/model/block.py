@@ -87,6 +87,8 @@ class SelfAttention(nn.Module):
         q_BHTK, k_BHTK = position.rotate(q_BHTK, k_BHTK, position_BT)
         if past_key_values is not None:
             k_BHTK, v_BHTK = past_key_values.update(k_BHTK, v_BHTK, self.layer)
+            filled = layout.key_position_BS.shape[-1]  # of a static cache; all of another
+            k_BHTK, v_BHTK = k_BHTK[:, :, :filled], v_BHTK[:, :, :filled]
         if layout.explicit:
             mixed_BHTK, weights_BHTS = self.attention.explicit(q_BHTK, k_BHTK, v_BHTK, layout)
             if layout.weights is not None:

@@ -33,7 +33,7 @@ class GPTConfig(TransformerConfig):
 
     def __init__(self, *, use_cache: bool = True, **kwargs: Any) -> None:
         self.use_cache = use_cache
-        super().__init__(**kwargs)
+        super().__init__(**self.own_names(kwargs))
 
     def build(self, head: str) -> nn.Module:
         """The model with the head an objective asks for.
@@ -70,6 +70,17 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
         self.transformer = GPTModel(config)
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
         self.post_init()
+
+    @staticmethod
+    def create_masks_for_generate(
+        attention_mask: Tensor | None = None, **_: Any
+    ) -> Tensor | None:
+        """The padding mask as it is: each pass makes of it what its attention and position need."""
+        return attention_mask
+
+    def _valid_auto_compile_criteria(self, *_: Any, **__: Any) -> bool:
+        """Not compiled by itself over a static cache: each pass sees one key more."""
+        return False
 
     def hidden_states(self, **inputs: Any) -> Tensor:
         """The hidden states (B, T, D) that the head turns into logits."""

@@ -136,6 +136,7 @@ class Transformer(TransformerModel):
         if use_cache and past_key_values is None and self.causal:
             past_key_values = DynamicCache(config=config)
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        past = int(past) if isinstance(past, Tensor) else past  # a static cache counts in a tensor
         length = past + x_BTD.shape[1]
         self.position.check_length(length)
 
