@@ -7,7 +7,6 @@ from transformers import PreTrainedConfig
 from loomlab.errors import InputError
 from loomlab.model.loading import load_pretrained
 
-
 TYPED = "_typed"  # by which standard names settings were given, for what is said of them
 
 

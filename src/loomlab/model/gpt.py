@@ -72,10 +72,8 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
         self.post_init()
 
     @staticmethod
-    def create_masks_for_generate(
-        attention_mask: Tensor | None = None, **_: Any
-    ) -> Tensor | None:
-        """The padding mask as it is: each pass makes of it what its attention and position need."""
+    def create_masks_for_generate(attention_mask: Tensor | None = None, **_: Any) -> Tensor | None:
+        """The padding mask as it is: each pass makes its own of it, by attention and position."""
         return attention_mask
 
     def _valid_auto_compile_criteria(self, *_: Any, **__: Any) -> bool:
