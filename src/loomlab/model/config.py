@@ -77,7 +77,7 @@ class TransformerConfig(PreTrainedConfig):
         Raises:
             InputError: a setting is given by both of its names, with unlike values.
         """
-        own, typed = dict(given), {}
+        own, typed = dict(given), dict[str, str]()
         for standard, name in cls.attribute_map.items():
             if standard not in own:
                 continue
