@@ -27,6 +27,8 @@ class Layout:
         document_query_BT, document_key_BS: tokens see only tokens of an equal document id.
         bias: (query_position, key_position) -> what is added to the scores, (B|1, H, T, S).
         dropout: probability of dropping an attention weight (0 outside training).
+        explicit: attention is to be computed by weights that can be looked at.
+        weights: where each layer then leaves them, (B, H, T, S), if anybody asks for them.
     """
 
     causal: bool
@@ -37,6 +39,8 @@ class Layout:
     document_key_BS: Tensor | None = None
     bias: Bias | None = None
     dropout: float = 0.0
+    explicit: bool = False
+    weights: list[Tensor] | None = field(default=None, repr=False, compare=False)
     memo: dict[Hashable, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -9,6 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from transformers import Cache
 
+from loomlab.measure.modes import uncached
+
 Batch = dict[str, Any]
 
 
@@ -107,7 +109,7 @@ def _recorded(model: nn.Module, blocks: list[nn.Module], batch: Batch) -> Call:
         )
     ]
     try:
-        with suppress(Enough):
+        with suppress(Enough), uncached(model):
             model(**batch)
     finally:
         for hook in hooks:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from loomlab.compression.block_walk import Batch, BlockWalk, Enough
 from loomlab.compression.targets import in_blocks, place_of
+from loomlab.measure.modes import uncached
 
 DEFAULT_ROWS = 128
 Measure = Callable[[Tensor], Tensor]
@@ -67,7 +68,7 @@ def each_layer(
 def _whole(model: nn.Module, batches: list[Batch]) -> Iterator[None]:
     """Run the model for one batch after the other, as far as is needed."""
     for batch in batches:
-        with suppress(Enough):
+        with suppress(Enough), uncached(model):
             model(**batch)
         yield
 

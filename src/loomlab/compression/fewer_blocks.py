@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from loomlab.compression.block_walk import Batch
 from loomlab.compression.targets import place_of
 from loomlab.errors import InputError
+from loomlab.measure.modes import uncached
 from loomlab.model.reshaped import MARKER
 
 NUMBERS = ("layer", "layer_idx")  # where an attention knows its block by number, for the cache
@@ -87,7 +88,8 @@ class Likeness:
         hooks = [b.register_forward_pre_hook(before, with_kwargs=True) for b in self.blocks]
         hooks.append(self.blocks[-1].register_forward_hook(after))
         try:
-            model(**batch)
+            with uncached(model):
+                model(**batch)
         finally:
             for hook in hooks:
                 hook.remove()

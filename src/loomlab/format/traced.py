@@ -8,6 +8,7 @@ from torch.export import Dim, ExportedProgram
 
 from loomlab.errors import InputError, first_line
 from loomlab.format.base import INPUTS, Inputs
+from loomlab.measure.modes import uncached
 
 
 class LogitsOnly(nn.Module):
@@ -36,12 +37,13 @@ def traced(model: nn.Module, example: Inputs) -> ExportedProgram:
     free = {0: Dim("batch"), 1: Dim("length", max=longest)}
     wrapped = LogitsOnly(model, names).eval()
     try:
-        return torch.export.export(
-            wrapped,
-            tuple(example[n] for n in names),
-            dynamic_shapes={"inputs": (free,) * len(names)},
-            strict=False,
-        )
+        with uncached(model):
+            return torch.export.export(
+                wrapped,
+                tuple(example[n] for n in names),
+                dynamic_shapes={"inputs": (free,) * len(names)},
+                strict=False,
+            )
     except (torch._dynamo.exc.UserError, RuntimeError) as error:
         raise InputError(
             f"format: {type(model).__name__} cannot be turned into one graph "

@@ -1,9 +1,10 @@
-"""Training and evaluation modes of modules."""
+"""How modules run: training or evaluating, with a cache or without."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import nn
 
@@ -17,3 +18,17 @@ def kept_modes(module: nn.Module) -> Iterator[None]:
     finally:
         for inner, training in modes:
             inner.training = training
+
+
+@contextmanager
+def uncached(model: Any) -> Iterator[None]:
+    """The model keeps no keys and values of the tokens it reads: none will follow them."""
+    config = getattr(model, "config", None)
+    if not getattr(config, "use_cache", False):
+        yield
+        return
+    config.use_cache = False
+    try:
+        yield
+    finally:
+        config.use_cache = True

@@ -13,12 +13,13 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 from transformers.modeling_outputs import MaskedLMOutput
+from transformers.utils import can_return_tuple
 
 from loomlab.errors import InputError
 from loomlab.model.block import ACTIVATIONS, make_norm
 from loomlab.model.classifier import SequenceClassifier
 from loomlab.model.config import TransformerConfig
-from loomlab.model.transformer import Transformer, TransformerModel, loss_options
+from loomlab.model.transformer import Transformer, TransformerModel, loss_options, recorded
 
 
 class BERTConfig(TransformerConfig):
@@ -45,7 +46,7 @@ class BERTConfig(TransformerConfig):
             norm_epsilon=norm_epsilon,
             embedding_norm=embedding_norm,
             activation=activation,
-            **kwargs,
+            **self.own_names(kwargs),
         )
 
     def build(self, head: str) -> nn.Module:
@@ -70,6 +71,11 @@ class BERTModel(Transformer):
     """The trunk of BERT, without a head."""
 
     config_class = BERTConfig
+
+
+def at(masked_index: Tensor | None, x_BTD: Tensor) -> Tensor:
+    """Rows (M, D) at places in the flattened B * T; all (B, T, D) if none are named."""
+    return x_BTD if masked_index is None else x_BTD.flatten(0, 1)[masked_index]
 
 
 class MaskedLMHead(nn.Module):
@@ -115,13 +121,14 @@ class BERTForMaskedLM(TransformerModel):
 
     def hidden_states(self, masked_index: Tensor | None = None, **inputs: Any) -> Tensor:
         """The hidden states that the head turns into logits: (M, D) at the masks, or (B, T, D)."""
-        hidden_BTD: Tensor = self.transformer(**inputs).last_hidden_state
-        return hidden_BTD if masked_index is None else hidden_BTD.flatten(0, 1)[masked_index]
+        hidden_BTD: Tensor = self.transformer(**inputs, return_dict=True).last_hidden_state
+        return at(masked_index, hidden_BTD)
 
     def logits_head(self) -> MaskedLMHead:
         """The layers from hidden states to logits."""
         return self.head
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -141,20 +148,25 @@ class BERTForMaskedLM(TransformerModel):
                 there (and so is the loss), which saves most of the head at a masking of 15 %.
         The other arguments are those of `Transformer.forward`.
         """
-        hidden = self.hidden_states(
-            masked_index,
-            input_ids=input_ids,
+        output = self.transformer(
+            input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             document_ids=document_ids,
             inputs_embeds=inputs_embeds,
+            **recorded(kwargs),
         )
-        logits, loss = self.head(hidden), None
+        logits, loss = self.head(at(masked_index, output.last_hidden_state)), None
         if labels is not None:
             target = labels.flatten() if masked_index is None else labels.flatten()[masked_index]
             told = loss_options(kwargs)
             loss = self.loss_function(logits, target, vocab_size=logits.shape[-1], **told)
-        return MaskedLMOutput(loss=loss, logits=logits)
+        return MaskedLMOutput(
+            loss=loss,
+            logits=logits,
+            hidden_states=output.hidden_states,
+            attentions=output.attentions,
+        )
 
 
 class PooledHead(nn.Module):

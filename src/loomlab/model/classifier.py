@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import can_return_tuple
 
-from loomlab.model.transformer import TransformerModel
+from loomlab.model.transformer import TransformerModel, recorded
 
 
 class SequenceClassifier(TransformerModel):
@@ -26,6 +27,7 @@ class SequenceClassifier(TransformerModel):
         """The logits (B, C) of the labels from the hidden states of the trunk."""
         raise TypeError(f"{type(self).__name__} does not say what it makes of hidden states")
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor,
@@ -40,11 +42,17 @@ class SequenceClassifier(TransformerModel):
             input_ids: (B, T), padded where `attention_mask` (B, T) is zero.
             labels: (B,), or (B, C) where a text may have several.
         """
-        hidden_BTD = self.transformer(
-            input_ids, attention_mask=attention_mask, position_ids=position_ids
-        ).last_hidden_state
-        logits_BC = self.label_logits(hidden_BTD, input_ids, attention_mask)
-        return classified(logits_BC, labels, kwargs.get("num_items_in_batch"))
+        output = self.transformer(
+            input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            use_cache=False,
+            **recorded(kwargs),
+        )
+        logits_BC = self.label_logits(output.last_hidden_state, input_ids, attention_mask)
+        answer = classified(logits_BC, labels, kwargs.get("num_items_in_batch"))
+        answer.hidden_states, answer.attentions = output.hidden_states, output.attentions
+        return answer
 
 
 def last_kept(input_ids_BT: Tensor, attention_mask_BT: Tensor | None) -> Tensor:

@@ -7,6 +7,8 @@ from transformers import PreTrainedConfig
 from loomlab.errors import InputError
 from loomlab.model.loading import load_pretrained
 
+TYPED = "_typed"  # by which standard names settings were given, for what is said of them
+
 
 class TransformerConfig(PreTrainedConfig):
     """Settings of a Transformer trunk; decoders and encoders derive from it.
@@ -48,10 +50,12 @@ class TransformerConfig(PreTrainedConfig):
         position: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        typed = kwargs.pop(TYPED, {})
         if width % heads:
+            names = [typed.get(name, f"model.{name}") for name in ("width", "heads")]
             raise InputError(
-                f"model.width={width} is not a multiple of model.heads={heads}: "
-                f"give model.width={heads * max(1, round(width / heads))}."
+                f"{names[0]}={width} is not a multiple of {names[1]}={heads}: "
+                f"give {names[0]}={heads * max(1, round(width / heads))}."
             )
         self.layers, self.width, self.heads, self.mlp_ratio = layers, width, heads, mlp_ratio
         self.norm, self.norm_order, self.norm_epsilon = norm, norm_order, norm_epsilon
@@ -65,5 +69,32 @@ class TransformerConfig(PreTrainedConfig):
         for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
             setattr(self, name, kwargs.pop(name, None))
         super().__init__(**kwargs)
+
+    @classmethod
+    def own_names(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Settings by the names of this package; the standard ones of Transformers mean the same.
+
+        Raises:
+            InputError: a setting is given by both of its names, with unlike values.
+        """
+        own, typed = dict(given), dict[str, str]()
+        for standard, name in cls.attribute_map.items():
+            if standard not in own:
+                continue
+            value = own.pop(standard)
+            if name not in own:
+                own[name], typed[name] = value, standard
+            elif own[name] != value:
+                raise InputError(
+                    f"{standard}={value} and {name}={own[name]} are two names of one setting: "
+                    "give one of them."
+                )
+        return own | {TYPED: typed}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings, also by the standard names that tools look for."""
+        told: dict[str, Any] = super().to_dict()
+        standard = self.attribute_map.items()
+        return told | {name: told[own] for name, own in standard if own in told}
 
     load = staticmethod(load_pretrained)

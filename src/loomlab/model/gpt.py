@@ -3,7 +3,7 @@
 Shapes: B batch, T tokens, D width, V vocabulary, C labels.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,12 @@ from transformers import (
     GenerationMixin,
 )
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.utils import can_return_tuple
 
 from loomlab.errors import InputError
 from loomlab.model.classifier import SequenceClassifier, last_kept
 from loomlab.model.config import TransformerConfig
-from loomlab.model.transformer import Transformer, TransformerModel, loss_options
+from loomlab.model.transformer import Transformer, TransformerModel, loss_options, recorded
 
 
 class GPTConfig(TransformerConfig):
@@ -28,9 +29,11 @@ class GPTConfig(TransformerConfig):
 
     model_type = "loom_gpt"
     architecture = "decoder"
+    keys_to_ignore_at_inference = ["past_key_values"]
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, use_cache: bool = True, **kwargs: Any) -> None:
+        self.use_cache = use_cache
+        super().__init__(**self.own_names(kwargs))
 
     def build(self, head: str) -> nn.Module:
         """The model with the head an objective asks for.
@@ -68,15 +71,25 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
         self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
         self.post_init()
 
+    @staticmethod
+    def create_masks_for_generate(attention_mask: Tensor | None = None, **_: Any) -> Tensor | None:
+        """The padding mask as it is: each pass makes its own of it, by attention and position."""
+        return attention_mask
+
+    def _valid_auto_compile_criteria(self, *_: Any, **__: Any) -> bool:
+        """Not compiled by itself over a static cache: each pass sees one key more."""
+        return False
+
     def hidden_states(self, **inputs: Any) -> Tensor:
         """The hidden states (B, T, D) that the head turns into logits."""
-        hidden_BTD: Tensor = self.transformer(**inputs).last_hidden_state
-        return hidden_BTD
+        output = self.transformer(**inputs, use_cache=False, return_dict=True)
+        return cast(Tensor, output.last_hidden_state)
 
     def logits_head(self) -> nn.Linear:
         """The layer from hidden states to logits."""
         return self.lm_head
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -107,6 +120,7 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
             past_key_values=past_key_values,
             use_cache=use_cache,
             inputs_embeds=inputs_embeds,
+            **recorded(kwargs),
         )
         logits_BTV = self.lm_head(output.last_hidden_state[:, -logits_to_keep:])
         loss, told = None, loss_options(kwargs)
@@ -115,7 +129,11 @@ class GPTForCausalLM(TransformerModel, GenerationMixin):
                 logits_BTV, labels, vocab_size=self.config.vocab_size, **told
             )
         return CausalLMOutputWithPast(
-            loss=loss, logits=logits_BTV, past_key_values=output.past_key_values
+            loss=loss,
+            logits=logits_BTV,
+            past_key_values=output.past_key_values,
+            hidden_states=output.hidden_states,
+            attentions=output.attentions,
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel, initialization
 from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.utils import can_return_tuple
 
 from loomlab.attention.layout import Layout
 from loomlab.component import build_component
@@ -22,6 +23,7 @@ LEARNED = {"_target_": "loomlab.position.learned.Learned"}
 
 
 LOSS_OPTIONS = ("num_items_in_batch", "shift_labels")
+RECORDED = ("output_hidden_states", "output_attentions")
 
 
 def loss_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +35,11 @@ def loss_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given[name] for name in LOSS_OPTIONS if given.get(name) is not None}
 
 
+def recorded(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a head asks its trunk to give back beside its last hidden states, out of all given."""
+    return {name: given[name] for name in RECORDED if name in given} | {"return_dict": True}
+
+
 class TransformerModel(PreTrainedModel):
     """What trunks and models with a head have in common: names, initialization, blocks."""
 
@@ -40,6 +47,7 @@ class TransformerModel(PreTrainedModel):
     base_model_prefix = "transformer"
     supports_gradient_checkpointing = True
     _no_split_modules = ["Block"]
+    _supports_sdpa = True  # what runs unless attn_implementation="eager" asks for plain products
     _input_embed_layer = "embedding"
 
     def blocks(self) -> list[nn.Module]:
@@ -89,6 +97,7 @@ class Transformer(TransformerModel):
         )
         self.post_init()
 
+    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -98,6 +107,8 @@ class Transformer(TransformerModel):
         past_key_values: Cache | None = None,
         use_cache: bool | None = None,
         inputs_embeds: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPast:
         """The hidden states (B, T, D) of the tokens.
@@ -108,12 +119,24 @@ class Transformer(TransformerModel):
             position_ids: (B, T); by default counted from the first token that is not padding.
             document_ids: (B, S); tokens attend only to tokens of the same id.
             past_key_values: keys and values of earlier tokens, extended in place.
-            use_cache: start a cache if none is given (decoders).
+            use_cache: give back the keys and values of all tokens (decoders); by default as the
+                config says, and not while training.
+            output_hidden_states: give back what each block is given, and the last hidden states.
+            output_attentions: give back the weights of each attention, (B, H, T, S), which then
+                is computed by plain products; by default as the config says, as the one before.
         """
+        config = self.config
+        if output_hidden_states is None:
+            output_hidden_states = config.output_hidden_states
+        if output_attentions is None:
+            output_attentions = config.output_attentions
         x_BTD = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        if use_cache is None:
+            use_cache = not self.training and getattr(config, "use_cache", False)
         if use_cache and past_key_values is None and self.causal:
-            past_key_values = DynamicCache(config=self.config)
+            past_key_values = DynamicCache(config=config)
         past = 0 if past_key_values is None else past_key_values.get_seq_length()
+        past = int(past) if isinstance(past, Tensor) else past  # a static cache counts in a tensor
         length = past + x_BTD.shape[1]
         self.position.check_length(length)
 
@@ -130,14 +153,23 @@ class Transformer(TransformerModel):
             document_query_BT=None if document_ids is None else document_ids[:, past:],
             document_key_BS=document_ids,
             bias=self.position.bias if self.position.has_bias else None,
-            dropout=self.config.attention_dropout if self.training else 0.0,
+            dropout=config.attention_dropout if self.training else 0.0,
+            explicit=bool(output_attentions) or config._attn_implementation == "eager",
+            weights=[] if output_attentions else None,
         )
         x_BTD = self.embedding_norm(self.position.embed(x_BTD, position_ids))
         x_BTD = self.embedding_dropout(x_BTD)
+        given: list[Tensor] = []
         for block in self.layers:
+            if output_hidden_states:
+                given.append(x_BTD)
             x_BTD = block(
                 x_BTD, layout, self.position, position_ids, past_key_values=past_key_values
             )
+        x_BTD = self.norm(x_BTD)
         return BaseModelOutputWithPast(
-            last_hidden_state=self.norm(x_BTD), past_key_values=past_key_values
+            last_hidden_state=x_BTD,
+            past_key_values=past_key_values if use_cache else None,
+            hidden_states=(*given, x_BTD) if output_hidden_states else None,
+            attentions=None if layout.weights is None else tuple(layout.weights),
         )

@@ -152,5 +152,5 @@ class Stage(nn.Module):
     def hidden(self, batch: Batch) -> Tensor:
         """The hidden states after the blocks of this stage."""
         inputs = self.objective[0].model_inputs(batch)
-        hidden_BTD: Tensor = self.trunk(**inputs).last_hidden_state
+        hidden_BTD: Tensor = self.trunk(**inputs, use_cache=False).last_hidden_state
         return hidden_BTD

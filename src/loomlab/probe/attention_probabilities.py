@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from loomlab.attention.base import Attention
+from loomlab.measure.modes import uncached
 
 
 @torch.no_grad()
@@ -44,7 +45,8 @@ def _caught(model: nn.Module, ids_BT: Tensor) -> list[Tensor]:
         if isinstance(module, Attention)
     ]
     try:
-        model(input_ids=ids_BT)
+        with uncached(model):
+            model(input_ids=ids_BT)
     finally:
         for hook in hooks:
             hook.remove()
@@ -58,7 +60,8 @@ def _eager(model: Any, ids_BT: Tensor) -> list[Tensor]:
     before = config._attn_implementation
     model.set_attn_implementation("eager")
     try:
-        output = model(input_ids=ids_BT, output_attentions=True)
+        with uncached(model):
+            output = model(input_ids=ids_BT, output_attentions=True)
     finally:
         model.set_attn_implementation(before)
     maps = getattr(output, "attentions", None) or ()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from loomlab.compression.base import Compression
 from loomlab.corpus.base import Corpus
 from loomlab.device import on, placed, wait_for
+from loomlab.measure.modes import uncached
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
 from loomlab.run.evaluation import evaluate
@@ -88,7 +89,7 @@ def latency(objective: Objective, corpus: Corpus) -> float:
     inputs = objective.model_inputs(next(iter(corpus.val_dataloader())))
     training, seconds = objective.training, []
     objective.eval()
-    with placed(objective) as place:
+    with placed(objective) as place, uncached(objective.model):
         inputs = on(place, inputs)
         for _ in range(TIMED):
             started = time.perf_counter()

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from loomlab.format.base import INPUTS, Format, Inputs
+from loomlab.measure.modes import uncached
 from loomlab.run.evaluation import evaluate
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.loading import FinishedRun
@@ -31,7 +32,7 @@ def main(folder: str, batches: int) -> None:
     form = make_format(record["format"])
     source, exported = FinishedRun(record["run"]), FinishedRun(folder)
     inputs = _real_inputs(source)
-    with torch.no_grad():
+    with torch.no_grad(), uncached(source.model), uncached(exported.model):
         wanted = source.model(**inputs).logits
         found = exported.model(**inputs).logits
     mask = inputs.get("attention_mask")
@@ -80,7 +81,8 @@ def _latency(source: nn.Module, exported: nn.Module, inputs: Inputs) -> dict[str
     times: dict[str, list[float]] = {"milliseconds_before": [], "milliseconds": []}
     for _ in range(ROUNDS + 2):
         for name, model in zip(times, (source, exported), strict=True):
-            times[name].append(_seconds(lambda model=model: model(**row)))  # type: ignore[misc]
+            with uncached(model):
+                times[name].append(_seconds(lambda model=model: model(**row)))  # type: ignore[misc]
     return {name: sorted(taken[2:])[ROUNDS // 2] * 1e3 for name, taken in times.items()}
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
+from loomlab.measure.modes import uncached
 from loomlab.text.encode import encode_documents
 from loomlab.text.rows import Frame
 
@@ -54,7 +55,8 @@ def _predict(
     tokens_BT, mask_BT = (part.to(device) for part in frame.pad_rows(rows))
     training = model.training
     model.eval()
-    logits_BC = model(input_ids=tokens_BT, attention_mask=mask_BT).logits.float()
+    with uncached(model):
+        logits_BC = model(input_ids=tokens_BT, attention_mask=mask_BT).logits.float()
     model.train(training)
     several = model.config.problem_type == SEVERAL  # type: ignore[union-attr]
     probability_BC = logits_BC.sigmoid() if several else logits_BC.softmax(-1)
