@@ -34,6 +34,7 @@ GROUND = {
     "strict_json",
     "device",
     "quoting",
+    "registration",
 }
 FLOORS = {"__main__": 5, "entry": 5, "sweep": 4, "plan": 4, "compose": 3, "run": 2, "report": 2}
 

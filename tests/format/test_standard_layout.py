@@ -2,7 +2,12 @@
 
 import pytest
 import torch
-from transformers import BertForMaskedLM, GPT2LMHeadModel
+from transformers import (
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+)
 
 from loomlab.format.standard_layout import standard_layout
 from loomlab.model.bert import BERTConfig
@@ -48,6 +53,27 @@ def test_logits_are_those_of_the_standard_class(kind: str, settings: dict):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_no_standard_class_computes_is_left_alone(kind: str, settings: dict):
     assert standard_layout(built(kind, **settings)) is None
+
+
+LABELS = {"num_labels": 3, "pad_token_id": 39, "tied": False}
+
+
+@pytest.mark.parametrize(
+    ("kind", "theirs"),
+    [("gpt", GPT2ForSequenceClassification), ("bert", BertForSequenceClassification)],
+)
+@torch.no_grad()
+def test_classifiers_too(kind: str, theirs: type):
+    torch.manual_seed(0)
+    config = KINDS[kind][0](**SIZES, **LABELS, initializer_range=0.3)
+    ours = config.build("sequence_classification").eval()
+    made = standard_layout(ours)
+    assert type(made) is theirs
+    assert made.config.id2label == config.id2label
+    ids, mask = torch.randint(39, (2, 12)), torch.ones(2, 12, dtype=torch.long)
+    ids[0, 7:], mask[0, 7:] = 39, 0
+    given = {"input_ids": ids, "attention_mask": mask}
+    torch.testing.assert_close(made(**given).logits, ours(**given).logits, atol=1e-5, rtol=1e-5)
 
 
 def test_an_order_of_norms_that_is_not_theirs():

@@ -100,8 +100,9 @@ def not_as_checked(config: DictConfig) -> Iterator[Problem]:
             what = f"loom runs its sweeps itself, not by {node.get('_target_')}"
             yield Problem(f"hydra.{engine}", what, f"choose how with {axis}=...")
     if params := _of(config, "sweeper.params"):
-        values = OmegaConf.to_container(params, resolve=False) if OmegaConf.is_dict(params) else {}
-        typed = " ".join(f"'{k}={v}'" if " " in str(v) else f"{k}={v}" for k, v in values.items())
+        values = dict(params.items_ex(resolve=False)) if isinstance(params, DictConfig) else {}
+        words = [f"{key!s}={value}" for key, value in values.items()]
+        typed = " ".join(f"'{word}'" if " " in word else word for word in words)
         what = "what to sweep is said on the command line"
         yield Problem("hydra.sweeper.params", what, f"write loom train -m {typed or '...'}")
     if _of(config, "job.chdir"):

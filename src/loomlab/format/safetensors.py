@@ -20,8 +20,8 @@ from loomlab.model.reshaped import MARKER
 class Safetensors(Format):
     """A folder that plain Transformers loads, as GPT-2 or BERT where those compute the same.
 
-    A model that no class of Transformers computes keeps its own: that loads once
-    `loomlab.model.gpt` or `loomlab.model.bert` is imported.
+    A model that no class of Transformers computes keeps its own: that loads once `loomlab` is
+    imported.
     """
 
     tolerance = 1e-4

@@ -94,7 +94,7 @@ def _fork() -> int:
 
 def _ended() -> list[tuple[int, int]]:
     """Children that have ended, and how."""
-    found = []
+    found: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -118,8 +118,8 @@ def become(request: Request) -> None:
     os.environ.update(request.environment)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    for number, descriptor in enumerate((nothing, log, log)):
-        os.dup2(descriptor, number)
+    for place, descriptor in enumerate((nothing, log, log)):
+        os.dup2(descriptor, place)
     for descriptor in (nothing, log):
         os.close(descriptor)
     os.chdir(request.cwd)

@@ -23,7 +23,7 @@ def kept_modes(module: nn.Module) -> Iterator[None]:
 @contextmanager
 def uncached(model: Any) -> Iterator[None]:
     """The model keeps no keys and values of the tokens it reads: none will follow them."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if not getattr(config, "use_cache", False):
         yield
         return

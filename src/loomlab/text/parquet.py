@@ -71,8 +71,10 @@ def _values(column: pa.Array, path: Path, before: int, errors: str) -> list[Any]
 
 
 def _decoded(value: bytes | None, place: str, errors: str) -> str | None:
+    if value is None:
+        return None
     try:
-        return None if value is None else value.decode()
+        return value.decode()
     except UnicodeDecodeError as error:
         if errors == "replace":
             file = place.rpartition(", ")[0]
