@@ -26,6 +26,9 @@ ConfigStore.instance().store("loomlab", LoomSweeperConfig, "hydra/sweeper", prov
 class LoomSweeper(Sweeper):
     """Hands `-m` over to loomlab.sweep, which checks, records, launches and takes up again."""
 
+    def __init__(self, params: dict[str, Any]) -> None:
+        """`params`: Hydra's own, empty here, since the gate says where else to give them."""
+
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
