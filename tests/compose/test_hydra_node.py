@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.compose.hydra_node import flags_of_jobs
+from loomlab.compose.hydra_node import command_line, flags_of_jobs
 from loomlab.run.folder import RunFolder
 
 Ended = Callable[..., tuple[int, str]]
@@ -35,6 +35,7 @@ FILES = {
         (["--experimental-rerun", "x.pickle"], "a stopped run goes on by resume=RUN_DIR"),
         (["--config-dir", "/no/such"], "--config-dir /no/such: there is no such folder"),
         (["--run", "-m"], "leave one out"),
+        (["seed=1", "--nosuch", "optimizer=sgd"], "arguments: --nosuch; see `loom"),
     ],
     ids=str,
 )
@@ -52,6 +53,15 @@ def test_what_hydra_would_run_otherwise_is_refused(
         assert words in said
         assert "Traceback" not in said
     assert [p.name for p in tmp_path.iterdir()] == ["conf"], "nothing was started"
+
+
+def test_overrides_stand_before_and_after_flags():
+    argv, given = command_line(
+        ["seed=1,2", "-m", "--config-dir", "/tmp", "optimizer=sgd"], "train"
+    )
+    assert argv == ["-m", "--config-dir", "/tmp", "seed=1,2", "optimizer=sgd"]
+    assert given.multirun
+    assert given.overrides == ["seed=1,2", "optimizer=sgd"]
 
 
 def test_jobs_find_options_where_their_sweep_does():

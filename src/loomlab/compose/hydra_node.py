@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,7 +29,29 @@ OF_EACH_JOB = {  # settings of a run that every job of a sweep has of its own
 }
 
 
-def refuse_flags(given: Namespace) -> None:
+def command_line(argv: list[str], verb: str) -> tuple[list[str], Namespace]:
+    """The command line of a verb that is a Hydra app, flags first, and what Hydra makes of it.
+
+    Hydra itself takes overrides in one place only, before or after the flags.
+
+    Raises:
+        InputError: there is no such flag, or it asks for something else than is checked.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{message}; see `loom {verb} --help`")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    given = parser.parse_intermixed_args(argv)
+    flags = list(argv)
+    for word in given.overrides:
+        flags.remove(word)
+    _refuse_flags(given)
+    return [*flags, *given.overrides], given
+
+
+def _refuse_flags(given: Namespace) -> None:
     """Refuse flags of Hydra under which it would not run what the gates compose.
 
     Raises:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
-from loomlab.compose.hydra_node import flags_of_jobs, refuse_flags
+from loomlab.compose.hydra_node import command_line, flags_of_jobs
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import checked_run, names_folder
@@ -48,8 +47,7 @@ def run(argv: list[str]) -> int:
     if argv in (["--help"], ["-h"]):
         print(HELP)
         return 0
-    arguments = get_args_parser().parse_args(argv)
-    refuse_flags(arguments)
+    argv, arguments = command_line(argv, "train")
     passive = arguments.cfg or arguments.info or arguments.shell_completion
     if passive or arguments.hydra_help or arguments.help:
         _start(argv)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from hydra._internal.utils import get_args_parser
-
-from loomlab.compose.hydra_node import refuse_flags
+from loomlab.compose.hydra_node import command_line
 from loomlab.entry.checked import checked_run
 from loomlab.errors import InputError
 from loomlab.run.output import probe
@@ -23,8 +21,7 @@ def run(argv: list[str]) -> int:
     if argv in (["--help"], ["-h"]):
         print(HELP)
         return 0
-    arguments = get_args_parser().parse_args(argv)
-    refuse_flags(arguments)
+    argv, arguments = command_line(argv, "validate")
     if not arguments.multirun:
         _, config = checked_run(argv, arguments.overrides)
         if config.resume:

@@ -19,6 +19,7 @@ class ExportedModel(PreTrainedModel, GenerationMixin):
     """
 
     _supports_cache_class = False
+    _supports_sdpa = True  # how it attends is in its file, whatever its config says
     bound = True  # its file was made for where it is
 
     def __init__(self, config: Any, runner: Runner) -> None:
