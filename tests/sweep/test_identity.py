@@ -17,7 +17,7 @@ def key(planned: Planned, *overrides: str) -> str:
 
 @pytest.mark.parametrize(
     "override",
-    ["paths.output_dir=/x", "logger=none", "name=mine", "precision=bf16", "runtime=plain",
+    ["paths.cache_dir=/tmp/x", "logger=none", "name=mine", "precision=bf16", "runtime=plain",
      "launch.n_parallel=2", "sweep.retry=1", "parallelism=ddp"],
 )  # fmt: skip
 def test_what_does_not_decide_the_result(planned: Planned, override: str):

@@ -19,6 +19,7 @@ from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.entry.ending import told
+from loomlab.entry.hydra_run import run_once
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
 from loomlab.run.folder import make_private
@@ -81,7 +82,8 @@ def train_one(
             make_private(folder)
         elif (own := new_folder(folder)) != folder:
             argv = [*argv, override("paths.output_dir", own)]
-        _start(argv)
+        sys.argv = ["loom train", *argv]  # which is on record
+        run_once(argv, _job)
 
 
 def _sweep(argv: list[str], overrides: list[str]) -> None:
