@@ -169,7 +169,7 @@ def test_twelve_jobs_and_everything_that_can_happen_to_them(sweep: Sweep, wandb_
 
 
 def test_ctrl_c_and_going_on(sweep: Sweep):
-    process = sweep.start("seed=1,2,3", "callbacks.trouble.wait=0.3")
+    process = sweep.start("seed=1,2,3", "callbacks.trouble.wait=0.3", "logger=none")
     until(process, lambda: (sweep.folder / "swept").exists() and any(
         (sweep.ledger.folder / job.folder / "checkpoints" / "last.ckpt").exists()
         for job in sweep.ledger.jobs()))  # fmt: skip
