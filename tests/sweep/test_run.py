@@ -60,7 +60,7 @@ class Sweep:
         self.command = [
             sys.executable, "-m", "loomlab", "train", "-m", *given, *SMALL,
             "callbacks=[checkpoint,trouble]", "callbacks.checkpoint.every_n_train_steps=2",
-            "budget.steps=10", "logger=wandb", "logger.wandb.mode=offline", "launch.n_parallel=2",
+            "budget.steps=10", "logger=wandb", "launch.n_parallel=2",
             "paths.sweep_dir=swept",
         ]  # fmt: skip
 

@@ -44,7 +44,7 @@ def sweep_file(overrides: Sequence[str], flags: Sequence[str] = ()) -> dict[str,
         InputError: a job would be refused, or W&B has no way to say something that is given.
     """
     _refuse_secrets(overrides)
-    made = plan(list(overrides), list(flags))
+    made = plan([o for o in overrides if not o.startswith(f"{OUTPUT}=")], list(flags))
     if made.checked.problems:
         raise InputError(made.checked.message("no file was written:"))
     configs = list(made.checked.configs.values())
