@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
@@ -58,8 +57,11 @@ def stand_in(model_type: str, module: str, name: str) -> type:
     })  # fmt: skip
 
 
-class Waiting(MetaPathFinder):
-    """Registers as soon as the module of Transformers has been executed."""
+class Waiting:
+    """A finder of modules that registers as soon as that of Transformers has been executed.
+
+    Without its abstract base class, whose import costs more than all else here.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
