@@ -233,7 +233,7 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(torch.nn.Module, "compile", trace)
 
 
-@pytest.mark.parametrize("row", one_in(4, ROWS, pytest.mark.slow), ids=label)
+@pytest.mark.parametrize("row", one_in(8, ROWS, pytest.mark.slow), ids=label)
 def test_every_allowed_pair_trains(row: Row, job: Job, traced: Callable[[], None]):
     traced()
     train(job(row))
@@ -244,7 +244,7 @@ def test_some_are_compiled_to_the_end(row: Row, job: Job):
     train(job(row))
 
 
-@pytest.mark.parametrize("row", one_in(4, SPREAD_ROWS), ids=label)
+@pytest.mark.parametrize("row", one_in(8, SPREAD_ROWS), ids=label)
 def test_every_option_composes_with_several_processes(row: Row, job: Job):
     checked = check(job(row))
     assert not checked.problems, checked.message()

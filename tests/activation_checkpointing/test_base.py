@@ -43,7 +43,9 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", fast_slow_soak(KINDS, ["gpt", "hf"], ["bert", "layers dropped", "adapted", "rounded"])
+)
 def test_the_run_is_the_same(train: Callable[..., RunFolder], kind: str):
     kept, *others = (
         train(*RUN, *KINDS[kind], f"activation_checkpointing={name}", folder=name)

@@ -237,7 +237,7 @@ def test_a_resumed_run_equals_the_unbroken_one(train: Train):
     assert_same_weights(whole, again, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("spread", fast_slow_soak(["ddp", "tp", "fsdp2"], slow=["ddp"]))
+@pytest.mark.parametrize("spread", fast_slow_soak(["ddp", "tp", "fsdp2"]))
 def test_two_processes_equal_one(train: Train, spread: str):
     """Each process has the whole teacher, and asks it about the rows it reads itself."""
     teacher = train(*TEACHER, folder="teacher")

@@ -18,7 +18,7 @@ LONG = [*SMALL, "budget.steps=20", "trainer.val_every_n_steps=10", "trainer.grad
 FOUR = ["parallelism=fsdp2_tp"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_four_processes_go_on_from_one_and_save_the_whole(train: Train, same: Same):
     given = [*LONG, "scheduler=constant", "callbacks=[checkpoint,guard,samples]",
              "probe=[samples]"]  # fmt: skip

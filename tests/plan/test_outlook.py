@@ -122,7 +122,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_speeds_of_llama_3_8b_rank_as_torchtitan_published_them():
     """With a quarter of its layers, and blocks recomputed."""
     catalog, seen, speeds = Catalog(all_conf_dirs()), {}, {}

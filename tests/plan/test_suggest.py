@@ -6,7 +6,7 @@ from loomlab.compose.catalog import Catalog
 from loomlab.compose.search import all_conf_dirs
 from loomlab.plan.suggest import suggest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 SMALL = ["model.layers=2", "model.width=256", "model.heads=4", "sequence_length=16",
          "tokenizer=byte", "hardware=h100", "hardware.count=4"]  # fmt: skip
 
