@@ -18,7 +18,8 @@ import json, os, signal, sys
 print(json.dumps({
     "argv": sys.argv, "cwd": os.getcwd(), "share": os.environ.get("SHARE"),
     "session": os.getsid(0) == os.getpid(), "main": __name__, "read": sys.stdin.read(),
-    "torch": "torch" in sys.modules, "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+    "torch": "torch" in sys.modules,
+    "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
     "terminate": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
 }))
 sys.stdout.flush()
