@@ -121,9 +121,12 @@ def loom(tiny: Callable[..., list[str]], warm: Callable[..., WarmProcess], tmp_p
     )
 
     def run(*more: str, flags: tuple[str, ...] = ()) -> tuple[int, list[tuple[str, str]]]:
+        given = tiny("model.layers=1", "model.width=16", "model.heads=2")
+        if "-m" in flags:
+            given = [o for o in given if not o.startswith("paths.output_dir")]
         command = [
             *("train", *flags, "--config-dir", str(tmp_path / "conf")),
-            *tiny("model.layers=1", "model.width=16", "model.heads=2"),
+            *given,
             *("callbacks=[checkpoint,sender]", "logger=[csv,wandb]", "logger.wandb.mode=offline"),
             *(f"callbacks.sender.access_token={ON_COMMAND_LINE}",),
             *more,

@@ -11,6 +11,7 @@ import wandb
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Set variables, for a client of a user who has set no others; None takes one away."""
+    wandb.teardown()  # else the variables name a service that is gone when they are put back
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -209,10 +210,15 @@ def finish_run(exit_code: int, summary: Mapping[str, Any]) -> None:
 
 
 def forget_run() -> None:
-    """Let go of a run that could not be started or ended, so that the next one can be."""
+    """Let go of a run that could not be started or ended, so that the next one can be.
+
+    Also of a service that the environment names and that is gone with who started it.
+    """
     import wandb
+    from wandb import env
     from wandb.sdk.lib.module import unset_globals
 
     unset_globals()
     with contextlib.suppress(*trouble()):  # its process may be gone already
         wandb.teardown()
+    os.environ.pop(env.SERVICE, None)

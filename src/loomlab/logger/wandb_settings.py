@@ -17,15 +17,15 @@ log = logging.getLogger("loomlab")
 
 
 def told() -> Any:
-    """The client's settings as variables and settings files make them.
+    """The client's settings as variables and settings files make them; none of its own starts.
 
     Raises:
         InputError: the client does not take one of them.
     """
-    import wandb
+    from wandb.sdk.wandb_setup import singleton  # `wandb.setup` would start its service
 
     try:
-        return wandb.setup().settings
+        return singleton().settings
     except ValueError as error:
         said = " ".join(str(error).split())
         raise InputError(
