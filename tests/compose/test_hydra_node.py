@@ -35,7 +35,7 @@ FILES = {
         (["--experimental-rerun", "x.pickle"], "a stopped run goes on by resume=RUN_DIR"),
         (["--config-dir", "/no/such"], "--config-dir /no/such: there is no such folder"),
         (["--run", "-m"], "leave one out"),
-        (["seed=1", "--nosuch", "optimizer=sgd"], "arguments: --nosuch; see `loom"),
+        (["seed=1", "--nosuch", "optimizer=sgd"], "there is no flag --nosuch; see `loom"),
     ],
     ids=str,
 )

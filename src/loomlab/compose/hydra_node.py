@@ -43,7 +43,9 @@ def command_line(argv: list[str], verb: str) -> tuple[list[str], Namespace]:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
-    given = parser.parse_intermixed_args(argv)
+    given, extra = parser.parse_known_intermixed_args(argv)
+    if extra:
+        refuse(f"there is no flag {next(word for word in extra if word.startswith('-'))}")
     flags = list(argv)
     for word in given.overrides:
         flags.remove(word)
