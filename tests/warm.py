@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.patience import PATIENCE
 
 IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.parallelism.local_sgd"]
+PATH = list(sys.path)  # before any test has added a folder
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(IMPORTED)
 
@@ -40,7 +41,7 @@ def stand_still(at: int, reached: Path, go_on: Path) -> None:
 
 def begin(
     arguments: Sequence[str], folder: Path, environment: dict[str, str], outputs: Sequence[Path],
-    stop: tuple[int, Path, Path] | None,
+    places: Sequence[str], stop: tuple[int, Path, Path] | None,
 ) -> None:  # fmt: skip
     """What the forked process does; it leads a session of its own."""
     import torch
@@ -54,6 +55,7 @@ def begin(
     for descriptor, path in enumerate(outputs, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), descriptor)
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
+    sys.path[:] = [str(folder), *places]
     sys.argv = ["loom", *arguments]
     if stop is not None:
         stand_still(*stop)
@@ -79,7 +81,7 @@ class WarmProcess:
         stop = None if stop_at is None else (stop_at, self._reached, self._go_on)
         given = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._process = forkserver.Process(
-            target=begin, args=(self.args, Path(folder), given, self._paths, stop)
+            target=begin, args=(self.args, Path(folder), given, self._paths, PATH, stop)
         )
         self._process.start()
 
