@@ -13,25 +13,35 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from types import FrameType
 
 SAME_WITHIN = 0.5  # seconds; `timeout` and agents send to a process and to its group
 END = b"\0"
 
 
-class Insistence:
-    """Tells of the first and of the second of some signals, from a thread of its own.
+Handler = Callable[[int, FrameType | None], None]
 
-    The signals need handlers, whatever these do.
+
+def _nothing(signum: int, frame: FrameType | None) -> None:
+    """A signal without a handler would end the process itself."""
+
+
+class Insistence:
+    """Takes signals over, and tells of the first and of the second from a thread of its own.
+
+    `handler` is called for each as well, once the main thread comes back to Python.
     """
 
     def __init__(
-        self, numbers: Collection[int], first: Callable[[int], None], second: Callable[[int], None]
-    ) -> None:
-        self.numbers, self.first, self.second = numbers, first, second
+        self, numbers: Collection[int], first: Callable[[int], None],
+        second: Callable[[int], None], handler: Handler = _nothing,
+    ) -> None:  # fmt: skip
+        self.numbers, self.first, self.second, self.handler = numbers, first, second, handler
         self.since: float | None = None  # the moment of the first
 
     def begin(self) -> None:
         """Listen from now on; called in the main thread."""
+        self.handlers = {number: signal.signal(number, self.handler) for number in self.numbers}
         self.ours, self.theirs = socket.socketpair()
         self.theirs.setblocking(False)
         self.before = signal.set_wakeup_fd(self.theirs.fileno(), warn_on_full_buffer=False)
@@ -40,7 +50,7 @@ class Insistence:
         self.thread.start()
 
     def end(self) -> None:
-        """Listen no more."""
+        """Listen no more, and give the signals back."""
         signal.set_wakeup_fd(self.before)
         _fd_in_use.clear()
         self.theirs.setblocking(True)
@@ -48,6 +58,8 @@ class Insistence:
         self.thread.join()
         self.ours.close()
         self.theirs.close()
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
     def _listen(self) -> None:
         while (arrived := self.ours.recv(1)) != END:

@@ -42,7 +42,7 @@ class Shutdown(pl.Callback):
 
     def __init__(self) -> None:
         self.asked: int | None = None
-        self.before: dict[int, Any] = {}
+        self.insistence: Insistence | None = None
         self.question: tuple[torch.Tensor, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -55,10 +55,7 @@ class Shutdown(pl.Callback):
         connector.register_signal_handlers = lambda: None
         epochs: Any = trainer.fit_loop.epoch_loop
         epochs._broadcast_sigterm_tensor = lambda: None  # at every batch all wait for it
-        self.before = {number: signal.getsignal(number) for number in SIGNALS}
-        for number in SIGNALS:
-            signal.signal(number, self._ask)
-        self.insistence = Insistence(SIGNALS, _announce, partial(_quit, trainer))
+        self.insistence = Insistence(SIGNALS, _announce, partial(_quit, trainer), self._ask)
         self.insistence.begin()
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
@@ -117,12 +114,9 @@ class Shutdown(pl.Callback):
         self._give_back()
 
     def _give_back(self) -> None:
-        if not self.before:
-            return
-        self.insistence.end()
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
+        if self.insistence is not None:
+            self.insistence.end()
+            self.insistence = None
 
 
 @contextmanager
@@ -131,22 +125,13 @@ def quits_at_once(trainer: pl.Trainer) -> Iterator[None]:
 
     They may be waiting for each other in a place where no handler is called.
     """
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     leave = partial(_quit, trainer)
     insistence = Insistence(SIGNALS, leave, leave)
-    for number in SIGNALS:
-        signal.signal(number, _nothing)
     insistence.begin()
     try:
         yield
     finally:
         insistence.end()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _nothing(signum: int, frame: FrameType | None) -> None:
-    """A signal without a handler would end the process itself."""
 
 
 def _announce(signum: int) -> None:
