@@ -28,23 +28,25 @@ class Prefixed(Attention):
 
     def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Mix the prefix and the values, (B, H, T, K)."""
-        keys, values = self._with_prefix(k_BHSK, v_BHSK)
-        mask = F.pad(self.dense_mask(layout, q_BHTK.dtype), (self.keys_HPK.shape[1], 0))
+        keys, values, mask = self._with_prefix(q_BHTK, k_BHSK, v_BHSK, layout)
         return F.scaled_dot_product_attention(q_BHTK, keys, values, mask, layout.dropout)
 
-    def _with_prefix(self, *text_BHSK: Tensor) -> list[Tensor]:
-        """Keys and values with those of the prefix before them."""
-        return [
+    def _with_prefix(
+        self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys and values with those of the prefix before them, and the mask of all scores."""
+        keys, values = (
             torch.cat([prefix.to(text.dtype).expand(len(text), -1, -1, -1), text], dim=2)
-            for prefix, text in zip((self.keys_HPK, self.values_HPK), text_BHSK, strict=True)
-        ]
+            for prefix, text in ((self.keys_HPK, k_BHSK), (self.values_HPK, v_BHSK))
+        )
+        mask = self.dense_mask(layout, q_BHTK.dtype)
+        return keys, values, F.pad(mask, (self.keys_HPK.shape[1], 0))
 
     def explicit(
         self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout
     ) -> tuple[Tensor, Tensor]:
         """As any other; the weights (B, H, T, P + S) begin with those of the prefix."""
-        keys, values = self._with_prefix(k_BHSK, v_BHSK)
-        mask = F.pad(self.dense_mask(layout, q_BHTK.dtype), (self.keys_HPK.shape[1], 0))
+        keys, values, mask = self._with_prefix(q_BHTK, k_BHSK, v_BHSK, layout)
         return weighted(q_BHTK, keys, values, mask, layout.dropout)
 
     def dense_mask(self, layout: Layout, dtype: torch.dtype) -> Tensor:
