@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from loomlab.compression.block_walk import Batch
 from loomlab.compression.targets import place_of
 from loomlab.errors import InputError
-from loomlab.measure.modes import uncached
+from loomlab.measure.modes import evaluating, uncached
 from loomlab.model.reshaped import MARKER
 
 NUMBERS = ("layer", "layer_idx")  # where an attention knows its block by number, for the cache
@@ -64,11 +64,9 @@ class Likeness:
         places = len(self.blocks) + 1
         self.cosine = torch.zeros(places, places, dtype=torch.double)
         self.angle = torch.zeros(places, places, dtype=torch.double)  # as a share of a half turn
-        training = model.training
-        model.eval()
-        for batch in batches:
-            self._add(model, batch)
-        model.train(training)
+        with evaluating(model):
+            for batch in batches:
+                self._add(model, batch)
 
     @torch.no_grad()
     def _add(self, model: nn.Module, batch: Batch) -> None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import (
     shape_wrapper,
 )
 
-from loomlab.measure.modes import kept_modes, uncached
+from loomlab.measure.modes import evaluating, uncached
 
 # Gradients with respect to the inputs and to the weights cost one forward pass each.
 _FORWARD_AND_BACKWARD = 3
@@ -64,10 +64,8 @@ def training_flops_per_token(model: nn.Module, example_batch: dict[str, Any]) ->
     """
     row = _first_row(example_batch)
     counter = FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION)
-    with kept_modes(model):
-        model.eval()
-        with torch.no_grad(), uncached(model), counter:
-            model(**row)
+    with evaluating(model), torch.no_grad(), uncached(model), counter:
+        model(**row)
     tokens = row["input_ids"].numel()
     return _FORWARD_AND_BACKWARD * counter.get_total_flops() / tokens
 

@@ -21,6 +21,14 @@ def kept_modes(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode; afterwards each module has its own mode back, however this ends."""
+    with kept_modes(module):
+        module.eval()
+        yield
+
+
+@contextmanager
 def uncached(model: Any) -> Iterator[None]:
     """The model keeps no keys and values of the tokens it reads: none will follow them."""
     config: Any = getattr(model, "config", None)

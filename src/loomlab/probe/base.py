@@ -12,7 +12,7 @@ import torch
 from loomlab.callbacks.base import Watcher
 from loomlab.callbacks.checkpoint import kept_random_state
 from loomlab.callbacks.whole_model import whole_model
-from loomlab.measure.modes import kept_modes
+from loomlab.measure.modes import evaluating
 
 
 class Probe(Watcher):
@@ -44,8 +44,9 @@ class Probe(Watcher):
 @contextmanager
 def undisturbed(module: torch.nn.Module) -> Iterator[None]:
     """Modes of modules and random numbers are afterwards what they were."""
-    with kept_modes(module), kept_random_state():
-        module.eval()
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"):
-            torch.manual_seed(0)
-            yield
+    with (
+        evaluating(module), kept_random_state(),
+        torch.no_grad(), torch.compiler.set_stance("force_eager"),
+    ):  # fmt: skip
+        torch.manual_seed(0)
+        yield

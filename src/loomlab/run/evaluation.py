@@ -6,6 +6,7 @@ import torch
 
 from loomlab.corpus.base import Corpus
 from loomlab.device import autocast, on, placed
+from loomlab.measure.modes import evaluating
 from loomlab.objective.base import Objective
 
 
@@ -15,12 +16,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Score every held-out window (or the first `batches` batches) once."""
     scores = objective.new_scores()
-    training = objective.training
-    objective.eval()
-    with placed(objective) as place, autocast(place, bf16):
+    with evaluating(objective), placed(objective) as place, autocast(place, bf16):
         for number, batch in enumerate(corpus.val_dataloader()):
             if batches is not None and number >= batches:
                 break
             objective.score(on(place, batch), scores)
-    objective.train(training)
     return {f"val/{k}": v for k, v in scores.result(corpus.bytes_per_token).items()}

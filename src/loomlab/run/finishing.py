@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from loomlab.compression.base import Compression
 from loomlab.corpus.base import Corpus
 from loomlab.device import on, placed, wait_for
-from loomlab.measure.modes import uncached
+from loomlab.measure.modes import evaluating, uncached
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
 from loomlab.run.evaluation import evaluate
@@ -87,16 +87,14 @@ def as_saved(objective: Objective, corpus: Corpus, folder: Path) -> dict[str, fl
 def latency(objective: Objective, corpus: Corpus) -> float:
     """Seconds of a pass over the first held-out batch: the median of a few."""
     inputs = objective.model_inputs(next(iter(corpus.val_dataloader())))
-    training, seconds = objective.training, []
-    objective.eval()
-    with placed(objective) as place, uncached(objective.model):
+    seconds = []
+    with evaluating(objective), placed(objective) as place, uncached(objective.model):
         inputs = on(place, inputs)
         for _ in range(TIMED):
             started = time.perf_counter()
             objective.model(**inputs)
             wait_for(place)
             seconds.append(time.perf_counter() - started)
-    objective.train(training)
     return statistics.median(seconds)
 
 

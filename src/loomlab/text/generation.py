@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
+from loomlab.measure.modes import evaluating
 
 MASK = "[MASK]"
 SPACES = "\u0120\u2581"  # a space in the vocabularies of byte-level BPE and of unigram
@@ -46,9 +45,7 @@ def continue_text(
     """
     ids = prompt_ids(tokenizer, prompt).to(next(model.parameters()).device)
     limit, left = readable_length(model), max_new_tokens
-    training = model.training
-    model.eval()
-    with _mode_of(model, training), torch.compiler.set_stance("force_eager"):  # not each length
+    with evaluating(model), torch.compiler.set_stance("force_eager"):  # not compiled by length
         while left > 0:
             seen, new = window(ids.shape[1], left, limit)
             output = model.generate(  # type: ignore[operator]
@@ -68,15 +65,6 @@ def continue_text(
             if written.shape[1] < new or written[0, -1] == tokenizer.eos_token_id:
                 break
     return str(tokenizer.decode(ids[0], skip_special_tokens=True))
-
-
-@contextmanager
-def _mode_of(model: nn.Module, training: bool) -> Iterator[None]:
-    """Put the model's mode back, however this ends."""
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _require_numbers(_: Tensor, scores_BV: Tensor) -> Tensor:
@@ -121,11 +109,8 @@ def fill_masks(
         )
     if not len(places):
         raise InputError(f"the text has no {MASK}: write {MASK} where a word is to be filled in")
-    training = model.training
-    model.eval()
-    with torch.compiler.set_stance("force_eager"):
+    with evaluating(model), torch.compiler.set_stance("force_eager"):
         logits_TV = model(input_ids=ids_BT.to(next(model.parameters()).device)).logits[0].float()
-    model.train(training)
     probability, token = logits_TV[places].softmax(-1).topk(top)
     candidates = [
         [(str(tokenizer.decode([t])).strip(), p) for t, p in zip(ts, ps, strict=True)]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from loomlab.measure.modes import uncached
+from loomlab.measure.modes import evaluating, uncached
 from loomlab.text.encode import encode_documents
 from loomlab.text.rows import Frame
 
@@ -53,11 +53,8 @@ def _predict(
     rows = [frame.ids(ids) for ids, *_ in encode_documents(texts, tokenizer)]
     device = next(model.parameters()).device
     tokens_BT, mask_BT = (part.to(device) for part in frame.pad_rows(rows))
-    training = model.training
-    model.eval()
-    with uncached(model):
+    with evaluating(model), uncached(model):
         logits_BC = model(input_ids=tokens_BT, attention_mask=mask_BT).logits.float()
-    model.train(training)
     several = model.config.problem_type == SEVERAL  # type: ignore[union-attr]
     probability_BC = logits_BC.sigmoid() if several else logits_BC.softmax(-1)
     names: dict[int, str] = model.config.id2label  # type: ignore[assignment, union-attr]
