@@ -1,5 +1,6 @@
 """Shared ground of the tests: a tiny experiment on real text, run in this process."""
 
+import gc
 import importlib.util
 import json
 import logging
@@ -37,6 +38,13 @@ TINY = [
     "trainer.log_every_n_steps=1",
 ]
 TINY_MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays; Python need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

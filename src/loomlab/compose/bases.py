@@ -16,6 +16,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from loomlab.compose.defaults_list import quick_defaults
+
 CONFIG_NAME = "train"
 
 
@@ -36,9 +38,10 @@ class Bases:
         ConfigLoaderImpl.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=False)
         choices = tuple(o.input_line or "" for o in parsed if self._chooses(o))
         if choices not in self.kept:
-            self.kept[choices] = compose(
-                CONFIG_NAME, overrides=list(choices), return_hydra_config=True
-            )
+            with quick_defaults():
+                self.kept[choices] = compose(
+                    CONFIG_NAME, overrides=list(choices), return_hydra_config=True
+                )
         config = copy.deepcopy(self.kept[choices])
         values = [o for o in parsed if not self._chooses(o)]
         ConfigLoaderImpl._apply_overrides_to_config(values, config)
