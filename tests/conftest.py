@@ -130,15 +130,13 @@ def train(tiny: Callable[..., list[str]]) -> Iterator[Callable[..., "object"]]:
 
     def run(*more: str, folder: str = "run") -> object:
         from loomlab.compose.gate import check
-        from loomlab.run.folder import RunFolder
-        from loomlab.run.session import execute, record_choice
+        from loomlab.run.prepared import prepare_folder
+        from loomlab.run.session import execute
 
         overrides = tiny(*more, folder=folder)
         checked = check(overrides)
         assert not checked.problems, checked.message()
-        config = record_choice(checked.configs[0])
-        run_folder = RunFolder(config.paths.output_dir)
-        run_folder.create(config, overrides)
+        run_folder, config = prepare_folder(checked.configs[0], overrides)
         execute(config, run_folder)
         return run_folder
 

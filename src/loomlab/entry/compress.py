@@ -69,10 +69,10 @@ def compress_one(
     from loomlab.compose.composer import prepare
     from loomlab.compose.gate import check
     from loomlab.compose.search import all_conf_dirs
-    from loomlab.run.folder import RunFolder
     from loomlab.run.moving_in import claim
     from loomlab.run.output import at_home, probe
-    from loomlab.run.session import execute, record_choice
+    from loomlab.run.prepared import prepare_folder
+    from loomlab.run.session import execute
 
     prepare([])
     config = check(overrides).only()
@@ -82,18 +82,10 @@ def compress_one(
     output = Path(str(config.hydra.run.dir))
     probe(output, "paths.output_dir")
     claim(output, config.overwrite)
-    plain = record_choice(config, all_conf_dirs()[1:])
-    plain.paths.output_dir = str(output)
-    folder = RunFolder(output)
-    try:
-        with around(output) if around else nullcontext():
-            try:
-                folder.create(plain, overrides)
-                execute(plain, folder, trains=False)
-            except InputError as error:
-                raise SystemExit(2) from error
-    except SystemExit as end:
-        raise end.__cause__ or end from None
+    config.paths.output_dir = str(output)
+    with around(output) if around else nullcontext():
+        folder, plain = prepare_folder(config, overrides, all_conf_dirs()[1:])
+        execute(plain, folder, trains=False)
     return folder
 
 

@@ -18,10 +18,10 @@ from loomlab.compose.hydra_node import command_line, flags_of_jobs
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import checked_run, names_folder
-from loomlab.entry.ending import told
 from loomlab.entry.hydra_run import run_once
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
+from loomlab.run.ending import told
 from loomlab.run.folder import make_private
 from loomlab.run.moving_in import clear, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
@@ -110,17 +110,17 @@ def _start(argv: list[str]) -> None:
 
 def _job(config: DictConfig) -> float:
     """The run, in the folder Hydra made for it."""
-    from loomlab.run.folder import RunFolder
-    from loomlab.run.session import execute, record_choice
+    from loomlab.run.prepared import prepare_folder
+    from loomlab.run.session import execute
 
     context = HydraConfig.get()
     mask_logs()
-    folder = RunFolder(Path(context.runtime.output_dir))
-    plain = record_choice(config, all_conf_dirs(sys.argv)[1:])
-    plain.paths.output_dir = str(folder.path)
-    restored = restored_when_refused(folder.path) if plain.resume else nullcontext()
-    with told(folder.path), restored:
-        folder.create(plain, list(context.overrides.task))
+    path = Path(context.runtime.output_dir)
+    config.paths.output_dir = str(path)
+    restored = restored_when_refused(path) if config.resume else nullcontext()
+    with told(path), restored:
+        given = list(context.overrides.task)
+        folder, plain = prepare_folder(config, given, all_conf_dirs(sys.argv)[1:])
         value = execute(plain, folder)
     summary = folder.summary()
     log.info(

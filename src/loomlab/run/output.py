@@ -77,7 +77,7 @@ def require_space(folder: Path, weights: int, saved_states: int) -> None:
 
 @contextmanager
 def withdrawn_when_refused(folder: Path) -> Iterator[None]:
-    """Remove a run folder that was made inside this block if the block ends in exit code 2.
+    """Remove a run folder that was made inside this block if the block ends in a refusal.
 
     Only folders that were not there before go, and only if nothing but the files of a start is
     in them; of a folder that was there, the files it had are kept.
@@ -86,8 +86,8 @@ def withdrawn_when_refused(folder: Path) -> Iterator[None]:
     before = set(os.listdir(folder)) if folder.is_dir() else set()
     try:
         yield
-    except SystemExit as end:
-        if end.code == 2 and folder.is_dir():
+    except (InputError, SystemExit) as end:
+        if getattr(end, "code", 2) == 2 and folder.is_dir():
             _withdraw(folder, before, made)
         raise
 

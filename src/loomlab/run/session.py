@@ -6,7 +6,6 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.held_out import read_all, say_what_is_validated
 from loomlab.run.kept_tokenizer import keep_tokenizer
 from loomlab.run.measured import keep_measured_choices
-from loomlab.run.output import at_home, require_space
+from loomlab.run.output import require_space
 from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import among_ranks
@@ -277,16 +276,3 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
             **text_identity(parts.corpus),
         },
     }
-
-
-def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictConfig:
-    """The config as it goes into the folder: without Hydra's node, with the options picked.
-
-    `conf_dirs` are the user's config folders, beside which modules of options may lie.
-    """
-    plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-    OmegaConf.set_struct(plain, False)
-    at_home(plain)
-    plain["choice"] = chosen(config)
-    plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
-    return plain

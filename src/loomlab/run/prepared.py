@@ -1,0 +1,80 @@
+"""The unit of work: a folder that holds a checked config, which any process can run or go on with.
+
+`prepare_folder` writes it and `run_prepared` runs it, also in another process, later or elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from loomlab.callbacks.store import CheckpointStore
+from loomlab.compose.choices import chosen
+from loomlab.errors import InputError
+from loomlab.run.folder import RunFolder
+from loomlab.run.output import at_home, restored_when_refused
+from loomlab.run.session import execute
+from loomlab.secrets import MASK
+
+FINISHED = "finished"
+
+
+def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictConfig:
+    """The config as it goes into the folder: without Hydra's node, with the options picked.
+
+    `conf_dirs` are the user's config folders, beside which modules of options may lie.
+    """
+    plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    OmegaConf.set_struct(plain, False)
+    at_home(plain)
+    plain["choice"] = chosen(config)
+    plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
+    return plain
+
+
+def prepare_folder(
+    config: DictConfig, overrides: list[str], conf_dirs: Iterable[Path] = ()
+) -> tuple[RunFolder, DictConfig]:
+    """Write the folder that the composed config names; also its config, secrets included.
+
+    `overrides` are those that led to it.
+    """
+    plain = record_choice(config, conf_dirs)
+    folder = RunFolder(plain.paths.output_dir)
+    folder.create(plain, overrides)
+    return folder, plain
+
+
+def run_prepared(folder: RunFolder) -> float:
+    """Run a prepared folder, or go on with it; returns the metric that runs are compared by.
+
+    Raises:
+        InputError: it is no run folder, its run is finished, or a secret is missing in it.
+    """
+    config = folder.config()
+    if folder.summary().get("status") == FINISHED:
+        raise InputError(f"{folder.path}: this run is finished; to use it, see `loom --help`")
+    if left_out := list(_masked(OmegaConf.to_container(config))):
+        raise InputError(
+            f"{folder.path}: {', '.join(left_out)} was kept out of the record, as a secret: run "
+            "it by `loom train` with that setting"
+        )
+    begun = CheckpointStore(folder.checkpoints).newest() is not None
+    config.resume = str(folder.path) if begun else None
+    with restored_when_refused(folder.path) if begun else nullcontext():
+        return execute(config, folder)
+
+
+def _masked(node: object, path: str = "") -> Iterable[str]:
+    """Keys of the settings that were not written down."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _masked(value, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for value in node:
+            yield from _masked(value, path)
+    elif isinstance(node, str) and MASK in node:
+        yield path
