@@ -1,4 +1,8 @@
-"""Every option of every axis, as found on disk: it composes, trains a step, and is recorded."""
+"""Every option of every axis, as found on disk: it composes, trains a step, and is recorded.
+
+Options of axes that have little to do with each other are trained together, each one alone by
+`make soak`.
+"""
 
 import math
 from collections.abc import Callable
@@ -8,9 +12,11 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.axes import AXES, axis
-from loomlab.compose.catalog import Catalog
+from loomlab.compose.catalog import Catalog, default_options
+from loomlab.compose.compatibility import Pick, pair_refusal
 from loomlab.compose.gate import check
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.compose.source import read_target
@@ -18,8 +24,11 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import COST_COLUMNS, read_metrics
 from loomlab.text.cache import default_cache_dir
 
-Job = Callable[[str, str], list[str]]
-OPTIONS = [(a.name, path.stem) for a in AXES for path in (package_conf() / a.name).glob("*.yaml")]
+Picks = tuple[tuple[str, str], ...]  # axis and option
+Job = Callable[[Picks], list[str]]
+OPTIONS = [
+    (a.name, path.stem) for a in AXES for path in sorted((package_conf() / a.name).glob("*.yaml"))
+]
 TINY_MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
 REVIEWS = Path(__file__).parent / "data" / "reviews.csv"
 HF_GPT2 = ["model.architecture_type=gpt2", "++model.config={n_layer:1,n_embd:16,n_head:2}"]
@@ -37,10 +46,15 @@ COMPANIONS = {
     "objective/mlm": ["model=bert", *TINY_MODEL],
     "objective/classification": ["corpus=labelled", f"corpus.path={REVIEWS}", *TINY_MODEL],
     "corpus/labelled": [f"corpus.path={REVIEWS}", *TINY_MODEL],
+    "corpus/python_stdlib": [
+        *("corpus.max_bytes=200000", "corpus.validation_every=4", *TINY_MODEL),
+    ],
     "corpus/rotten_tomatoes": [f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL],
     "callbacks/samples": ["sequence_length=64", *TINY_MODEL],
     "corpus/factbook": [f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL],
-    "corpus/gutenberg": [f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL],
+    "corpus/gutenberg": [
+        *("corpus.book_cap=20000", f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL),
+    ],
     "tokenizer/byte_bpe": ["tokenizer.vocab_size=300", *TINY_MODEL],
     "tokenizer/unigram": ["tokenizer.vocab_size=512", *TINY_MODEL],
     "tokenizer/wordpiece": ["tokenizer.vocab_size=300", *TINY_MODEL],
@@ -60,12 +74,44 @@ COMPANIONS = {
 PROCESSES = [
     ("parallelism", o) for o in ("ddp", "fsdp2", "fsdp2_tp", "local_sgd", "pipeline", "tp")
 ]  # have tests of their own
-SLOW = {("compile", "default")}
-TRAINED = [
-    pytest.param(*o, marks=pytest.mark.soak if o in SLOW else ())
-    for o in OPTIONS
-    if o not in PROCESSES
+ALONE = ("model", "objective", "debug", "experiment")  # bring options of other axes
+SLOW = ("compile", "default")
+# What compression does to the weights must not hide that they were not trained.
+OF_DATA = ("corpus", "tokenizer", "compression")
+
+
+def together(options: list[tuple[str, str]]) -> list[Picks]:
+    """Rows of options that fit together, one of each axis, until all are in one."""
+    catalog, defaults, rows, left = Catalog(all_conf_dirs()), default_options(), [], list(options)
+
+    def pick(name: str, option: str) -> Pick | None:
+        source = catalog.source(name, option)
+        return source and Pick(name, option, source, catalog.preset(name, option))
+
+    def fits(one: tuple[str, str], other: tuple[str, str]) -> bool:
+        left, right = pick(*one), pick(*other)
+        return left is None or right is None or not pair_refusal(left, right, defaults)
+
+    while left:
+        row: list[tuple[str, str]] = []
+        for found in left:
+            if found[0] not in dict(row) and all(fits(found, other) for other in row):
+                row.append(found)
+        left = [found for found in left if found not in row]
+        rows.append(tuple(row))
+    return rows
+
+
+BY_THEMSELVES = [  # lr_finder steps an optimizer of its own, which is none with modes
+    o for o in OPTIONS if o[0] in ALONE or o == ("callbacks", "lr_finder")
 ]
+SHARED = [o for o in OPTIONS if o not in (*BY_THEMSELVES, *PROCESSES, SLOW)]
+ROWS = [
+    *((o,) for o in BY_THEMSELVES),
+    *together([o for o in SHARED if o[0] in OF_DATA]),
+    *together([o for o in SHARED if o[0] not in OF_DATA]),
+]
+REST = [(o,) for o in (*SHARED, SLOW) if (o,) not in ROWS]
 SUMMARY = {
     *("schema_version", "status", "choice", "final", "best", "steps", "seconds", "parameters"),
     *("tokens", "flops", "peak_memory_bytes", "training_seconds", "compression", "corpus"),
@@ -80,15 +126,16 @@ def selected(name: str, option: str) -> str:
 
 
 @pytest.fixture
-def job(tiny: Callable[..., list[str]], offline_settings: Job) -> Job:
-    """Overrides of a tiny run with an option."""
+def job(tiny: Callable[..., list[str]], offline_settings: Callable[..., list[str]]) -> Job:
+    """Overrides of a tiny run with options."""
 
-    def overrides(name: str, option: str) -> list[str]:
-        given = [
-            o for o in tiny() if name != "corpus" or option == "text" or not o.startswith("corpus")
-        ]
-        companions = COMPANIONS.get(f"{name}/{option}", TINY_MODEL)
-        return [*given, selected(name, option), *companions, *offline_settings(name, option)]
+    def overrides(picks: Picks) -> list[str]:
+        text = dict(picks).get("corpus", "text") == "text"
+        given = [o for o in tiny() if text or not o.startswith("corpus")]
+        for name, option in picks:
+            companions = COMPANIONS.get(f"{name}/{option}", TINY_MODEL)
+            given += [selected(name, option), *companions, *offline_settings(name, option)]
+        return given
 
     return overrides
 
@@ -133,21 +180,26 @@ def test_discovery_finds_every_axis_that_has_options():
 
 @pytest.mark.parametrize("option", PROCESSES, ids=lambda word: word[1])
 def test_option_of_several_processes_passes_the_gates(option: tuple[str, str], job: Job):
-    compose(job(*option))
+    compose(job((option,)))
 
 
-@pytest.mark.parametrize(("name", "option"), TRAINED, ids=lambda word: word)
-def test_option_trains_and_is_recorded(name: str, option: str, job: Job):
-    folder, config = train(job(name, option))
+def label(picks: Picks) -> str:
+    return "-".join(picks[0] if len(picks) == 1 else (option for _, option in picks))
+
+
+@pytest.mark.parametrize("picks", fast_slow_soak([*ROWS, *REST], ROWS), ids=label)
+def test_options_train_and_are_recorded(picks: Picks, job: Job):
+    folder, config = train(job(picks))
     summary = folder.summary()
     assert summary["status"] == "finished"
     assert set(summary) >= SUMMARY
     for key in read_target(config.objective._target_).attributes["metrics"]:
         assert math.isfinite(summary["final"][f"val/{key}"])
         assert math.isfinite(summary["best"][f"val/{key}"])
-    picked = summary["choice"].get(name)
-    if name not in ("experiment", "debug", "paths", "logger"):
-        assert picked == option or picked == [option]
+    for name, option in picks:
+        picked = summary["choice"].get(name)
+        if name not in ("experiment", "debug", "paths", "logger"):
+            assert picked == option or picked == [option]
     rows = read_metrics(folder.metrics)
     assert all(set(COST_COLUMNS) <= row.keys() for row in rows)
     assert math.isfinite(next(row for row in rows if "val/loss" in row)["val/loss"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.gate import check
 from loomlab.run.folder import RunFolder
@@ -88,23 +89,40 @@ def bomb(tmp_path: Path, mark: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("target", NAMES)
-def test_a_target_in_the_place_of_an_option(
-    target: str, mark: Path, bomb: Path, ended: Ended, tiny: Callable, tmp_path: Path
-):
-    """As a callback of its own, whole, with all the settings it takes."""
-    node = {"_target_": target, **calls(mark, bomb)[target]}
-    (tmp_path / "conf" / "experiment").mkdir(parents=True)
-    content = "# @package _global_\n" + yaml.safe_dump({"callbacks": {"evil": node}})
-    (tmp_path / "conf" / "experiment" / "evil.yaml").write_text(content)
-    code, said = ended(
-        "train", "--config-dir", tmp_path / "conf", *tiny(*SMALL, "experiment=evil")
-    )
-    assert code == 2, said
+@pytest.fixture
+def refuses(ended: Ended, tiny: Callable, tmp_path: Path, mark: Path) -> Callable[..., str]:
+    """Assert that callbacks with settings that do harm are refused; what is said."""
+
+    def check(nodes: dict[str, dict]) -> str:
+        (tmp_path / "conf" / "experiment").mkdir(parents=True)
+        content = "# @package _global_\n" + yaml.safe_dump({"callbacks": nodes})
+        (tmp_path / "conf" / "experiment" / "evil.yaml").write_text(content)
+        code, said = ended(
+            "train", "--config-dir", tmp_path / "conf", *tiny(*SMALL, "experiment=evil")
+        )
+        assert code == 2, said
+        assert "Traceback" not in said
+        assert not mark.exists()
+        assert not (tmp_path / "run").exists()
+        return said
+
+    return check
+
+
+def test_targets_in_the_place_of_options(mark: Path, bomb: Path, refuses: Callable[..., str]):
+    """As callbacks of their own, whole, with all the settings they take; each one is named."""
+    nodes = [{"_target_": t, **settings} for t, settings in calls(mark, bomb).items()]
+    said = refuses({f"evil{number}": node for number, node in enumerate(nodes)})
+    for number, node in enumerate(nodes):
+        assert f"callbacks.evil{number}._target_: " in said, node
+
+
+@pytest.mark.parametrize(
+    "target", fast_slow_soak(NAMES, ["torch.load", "loomlab.run.folder.os.mkdir"])
+)
+def test_a_target_alone(target: str, mark: Path, bomb: Path, refuses: Callable[..., str]):
+    said = refuses({"evil": {"_target_": target, **calls(mark, bomb)[target]}})
     assert "callbacks.evil" in said
-    assert "Traceback" not in said
-    assert not mark.exists()
-    assert not (tmp_path / "run").exists()
 
 
 NESTED = [

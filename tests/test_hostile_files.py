@@ -34,10 +34,20 @@ def mark(tmp_path: Path) -> Path:
     return tmp_path / "harm"
 
 
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a copy of the run is kept."""
+    return tmp_path_factory.mktemp("untouched") / "run"
+
+
 @pytest.fixture
-def run(train: Callable[..., RunFolder], tmp_path: Path) -> RunFolder:
-    """A finished run with a checkpoint, about to be tampered with."""
-    return train(*SMALL, "callbacks=[checkpoint]")
+def run(train: Callable[..., RunFolder], untouched: Path, tmp_path: Path) -> RunFolder:
+    """A finished run with a checkpoint, about to be tampered with; trained once."""
+    if not untouched.exists():
+        shutil.copytree(train(*SMALL, "callbacks=[checkpoint]").path, untouched)
+        shutil.rmtree(tmp_path / "run")
+    shutil.copytree(untouched, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
 
 
 @pytest.mark.parametrize("axis", ["objective", "model", "corpus", "tokenizer", "optimizer"])

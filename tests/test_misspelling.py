@@ -1,13 +1,14 @@
 """A misspelled or ill-valued setting of any option is refused, and the right one is named.
 
 The gate tells every problem it finds, so settings are misspelled many at once: composing is what
-such a test costs. In a round one option of every axis is looked at.
+such a test costs. A round has an option of every axis that has one left, of an axis that takes
+several at once a share of them.
 """
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import Meaning, read_annotation
-from loomlab.compose.axes import AXES, axis
+from loomlab.compose.axes import AXES
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.gate import check
 from loomlab.compose.root import Budget, Experiment
@@ -30,21 +31,36 @@ OPTIONS = [
     for path in (package_conf() / a.name).glob("*.yaml")
     if "_target_:" in path.read_text()
 ]
-PER_AXIS = {name: [o for n, o in OPTIONS if n == name] for name, _ in OPTIONS}
-WITH_SETTINGS = [o for o in OPTIONS if CATALOG.source(*o).settings()]
+PER_AXIS = {name: sorted(o for n, o in OPTIONS if n == name) for name, _ in OPTIONS}
+SEVERAL = {a.name for a in AXES if a.multiple}
+COUNT = max(len(options) for name, options in PER_AXIS.items() if name not in SEVERAL)
+Picks = tuple[tuple[str, str], ...]
 ROOT_KEYS = [f.name for f in dataclasses.fields(Experiment) if f.name != "budget"]
 BUDGETS = [f.name for f in dataclasses.fields(Budget)]
 
 
-def selected(name: str, option: str) -> str:
-    declared = axis(name)
-    assert declared is not None
-    return f"{name}=[{option}]" if declared.multiple else f"{name}={option}"
+def round_of(number: int) -> Picks:
+    """Axes and options of a round."""
+    found = []
+    for name, options in PER_AXIS.items():
+        share = math.ceil(len(options) / COUNT)
+        found += [(name, o) for o in options[number * share : (number + 1) * share]]
+    return tuple(found)
+
+
+ROUNDS = [round_of(number) for number in range(COUNT)]
+each_round = pytest.mark.parametrize("picks", ROUNDS, ids=map(str, range(COUNT)))
+
+
+def selected(picks: Picks) -> list[str]:
+    """The overrides that choose the options."""
+    several = [(name, [o for n, o in picks if n == name]) for name in SEVERAL]
+    lists = [f"{name}=[{','.join(options)}]" for name, options in several if options]
+    return [f"{name}={option}" for name, option in picks if name not in SEVERAL] + lists
 
 
 def prefix(name: str, option: str) -> str:
-    declared = axis(name)
-    return f"{name}.{option}" if declared is not None and declared.multiple else name
+    return f"{name}.{option}" if name in SEVERAL else name
 
 
 def doubled(key: str) -> str:
@@ -61,7 +77,6 @@ def swapped(key: str) -> str:
     return key + key
 
 
-@cache
 def complaints(*overrides: str) -> dict[str, str]:
     """Path of each problem and its whole text."""
     problems = check(list(overrides)).problems.get(0, [])
@@ -71,12 +86,6 @@ def complaints(*overrides: str) -> dict[str, str]:
 def bounded(name: str, option: str) -> dict[str, Meaning]:
     source = CATALOG.source(name, option)
     return {key: read_annotation(p.annotation) for key, p in source.settings().items()}
-
-
-def round_of(name: str, option: str) -> tuple[tuple[str, str], ...]:
-    """Axis and option of every axis, this one among them."""
-    turn = PER_AXIS[name].index(option)
-    return tuple((n, options[turn % len(options)]) for n, options in PER_AXIS.items())
 
 
 def misspelled(name: str, option: str) -> dict[str, str]:
@@ -90,29 +99,29 @@ def forced(name: str, option: str) -> dict[str, str]:
     return {f(key): key for f in (doubled, swapped) for key in known if f(key) not in known}
 
 
-@pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
-def test_misspelled_settings_are_refused(name: str, option: str):
-    picks, path = round_of(name, option), prefix(name, option)
+@each_round
+def test_misspelled_settings_are_refused(picks: Picks):
     given = [f"{prefix(*pick)}.{key}=1" for pick in picks for key in misspelled(*pick)]
-    said = complaints(*(selected(*pick) for pick in picks), *given)
-    for key, right in misspelled(name, option).items():
-        text = said[f"{path}.{key}"]
-        assert f"no setting '{key}'" in text
-        assert f"did you mean {right}?" in text
+    said = complaints(*selected(picks), *given)
+    for pick in picks:
+        for key, right in misspelled(*pick).items():
+            text = said[f"{prefix(*pick)}.{key}"]
+            assert f"no setting '{key}'" in text
+            assert f"did you mean {right}?" in text
 
 
-@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda word: word)
-def test_misspelled_settings_cannot_be_forced_in(name: str, option: str):
+@each_round
+def test_misspelled_settings_cannot_be_forced_in(picks: Picks):
     """Hydra's `+` adds any key; the second gate knows the class."""
-    picks = round_of(name, option)
     given = [f"+{prefix(*pick)}.{key}=1" for pick in picks for key in [*forced(*pick), "qqqq"]]
-    said = complaints(*(selected(*pick) for pick in picks), *given)
-    path = prefix(name, option)
-    assert "no setting 'qqqq'" in said[f"{path}.qqqq"]
-    for key, right in forced(name, option).items():
-        text = said[f"{path}.{key}"]
-        assert f"no setting '{key}'" in text
-        assert len(right) <= 3 or f"did you mean {right}?" in text
+    said = complaints(*selected(picks), *given)
+    for pick in picks:
+        path = prefix(*pick)
+        assert "no setting 'qqqq'" in said[f"{path}.qqqq"]
+        for key, right in forced(*pick).items():
+            text = said[f"{path}.{key}"]
+            assert f"no setting '{key}'" in text
+            assert len(right) <= 3 or f"did you mean {right}?" in text
 
 
 def impossible(kind: Any) -> str | None:
@@ -124,26 +133,24 @@ def impossible(kind: Any) -> str | None:
     return "word" if typing.get_origin(kind) in (list, dict) else None
 
 
-def first_wrong(name: str, option: str) -> list[str]:
-    """The override that gives the first typed setting of an option a word it cannot be."""
+def wrong_types(name: str, option: str) -> dict[str, str]:
+    """Typed settings of an option, each with a word it cannot be."""
     typed = ((k, impossible(m.type)) for k, m in bounded(name, option).items())
-    return [f"{prefix(name, option)}.{key}={bad}" for key, bad in typed if bad][:1]
+    return {key: bad for key, bad in typed if bad}
 
 
-@pytest.mark.parametrize(("name", "option"), WITH_SETTINGS, ids=lambda word: word)
-def test_wrong_types_are_refused(name: str, option: str):
+@each_round
+def test_wrong_types_are_refused(picks: Picks):
     """Every setting by the schema Hydra gets; the first also by the gate, which asks Hydra."""
-    path, source = prefix(name, option), CATALOG.source(name, option)
-    wrong = {k: bad for k, m in bounded(name, option).items() if (bad := impossible(m.type))}
-    schema = OmegaConf.structured(option_schema(source))
-    for key, bad in wrong.items():
-        with pytest.raises(OmegaConfBaseException):
-            OmegaConf.update(schema, key, bad)
-    picks = round_of(name, option)
-    given = [o for pick in picks for o in first_wrong(*pick)]
-    said = complaints(*(selected(*pick) for pick in picks), *given)
-    for key in list(wrong)[:1]:
-        assert f"{path}.{key}: " in said[f"{path}.{key}"]
+    for pick in picks:
+        schema = OmegaConf.structured(option_schema(CATALOG.source(*pick)))
+        for key, bad in wrong_types(*pick).items():
+            with pytest.raises(OmegaConfBaseException):
+                OmegaConf.update(schema, key, bad)
+    first = {f"{prefix(*p)}.{k}": bad for p in picks for k, bad in [*wrong_types(*p).items()][:1]}
+    said = complaints(*selected(picks), *(f"{path}={bad}" for path, bad in first.items()))
+    for path in first:
+        assert f"{path}: " in said[path]
 
 
 def outside(meaning: Meaning) -> Iterator[str]:
@@ -163,9 +170,6 @@ def outside(meaning: Meaning) -> Iterator[str]:
         yield from ("nan", "inf")
 
 
-BOUNDED = [o for o in WITH_SETTINGS if any(list(outside(m)) for m in bounded(*o).values())]
-
-
 def nth_outside(name: str, option: str, turn: int) -> dict[str, str]:
     bad = {key: list(outside(m)) for key, m in bounded(name, option).items()}
     return {key: values[turn] for key, values in bad.items() if len(values) > turn}
@@ -179,20 +183,15 @@ def typed(name: str, option: str, key: str, value: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "option"), BOUNDED, ids=lambda word: word)
-def test_values_out_of_range_are_refused(name: str, option: str):
-    picks, path = round_of(name, option), prefix(name, option)
-    for turn in range(4):  # below, above, nan and inf at most
-        given = [
-            typed(*pick, key, value)
-            for pick in picks
-            for key, value in nth_outside(*pick, turn).items()
-        ]
-        said = complaints(*(selected(*pick) for pick in picks), *given)
-        for key, value in nth_outside(name, option, turn).items():
-            text = said[f"{path}.{key}"]
-            assert any(word in text for word in ("outside", "is none of", "finite")), text
-            assert value.lower().removesuffix(".0") in text
+@each_round
+@pytest.mark.parametrize("turn", range(4))  # below, above, nan and inf at most
+def test_values_out_of_range_are_refused(picks: Picks, turn: int):
+    bad = [(p, k, value) for p in picks for k, value in nth_outside(*p, turn).items()]
+    said = complaints(*selected(picks), *(typed(*p, k, value) for p, k, value in bad))
+    for pick, key, value in bad:
+        text = said[f"{prefix(*pick)}.{key}"]
+        assert any(word in text for word in ("outside", "is none of", "finite")), text
+        assert value.lower().removesuffix(".0") in text
 
 
 def test_misspelled_shared_keys_are_refused():
@@ -217,12 +216,14 @@ def test_misspelled_axes_are_refused():
         assert f"did you mean {right}?" in said[key]
 
 
-@pytest.mark.parametrize(("name", "option"), OPTIONS, ids=lambda word: word)
-def test_misspelled_option_names_are_refused(name: str, option: str):
-    picks = round_of(name, option)
-    text = complaints(*(f"{n}={doubled(o)}" for n, o in picks))[name]
-    assert f"there is no option '{doubled(option)}'" in text
-    assert f"did you mean {option}?" in text
+@pytest.mark.parametrize("number", range(max(map(len, PER_AXIS.values()))))
+def test_misspelled_option_names_are_refused(number: int):
+    """One of each axis, as only the first wrong one in a list is named."""
+    picks = [(name, options[number]) for name, options in PER_AXIS.items() if options[number:]]
+    said = complaints(*selected(tuple((name, doubled(option)) for name, option in picks)))
+    for name, option in picks:
+        assert f"there is no option '{doubled(option)}'" in said[name]
+        assert f"did you mean {option}?" in said[name]
 
 
 def test_every_setting_has_an_annotation_and_a_default():

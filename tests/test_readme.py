@@ -43,27 +43,34 @@ def recipe_commands() -> list[str]:
 COMMANDS = [c for c in recipe_commands() if c.split()[1] in CHECKED]
 
 
-@pytest.fixture
-def placed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the paths of the README stand for, as real things."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with what the README speaks of; composing remembers within one folder."""
+    place = tmp_path_factory.mktemp("place")
     for folder in ("texts", "run"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "texts" / "one.txt").write_text("a text\n")
-    (tmp_path / "reviews.csv").write_text("text,stars\n" + "fine,5\nawful,1\n" * 40)
-    (tmp_path / "wikitext").mkdir()
-    (tmp_path / "wikitext" / "train.jsonl").write_text('{"text": "a text"}\n')
+        (place / folder).mkdir()
+    (place / "texts" / "one.txt").write_text("a text\n")
+    (place / "reviews.csv").write_text("text,stars\n" + "fine,5\nawful,1\n" * 40)
+    (place / "wikitext").mkdir()
+    (place / "wikitext" / "train.jsonl").write_text('{"text": "a text"}\n')
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}
     sizes = {"config": tiny, "vocab_size": 50, "context_length": 24}
     trained = HFModel(architecture_type="gpt2", **sizes).build("causal_lm")
     for folder in ("checkpoint", "run/model"):
-        trained.save_pretrained(tmp_path / folder)
+        trained.save_pretrained(place / folder)
+    return place
+
+
+@pytest.fixture
+def placed(place: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the paths of the README stand for, as real things."""
+    monkeypatch.chdir(place)
     return {
-        "my/folder": str(tmp_path / "texts"),
-        "RUN_DIR": str(tmp_path / "run"),
-        "/data/wikitext": str(tmp_path / "wikitext"),
-        "my/checkpoint": str(tmp_path / "checkpoint"),
-        "outputs/2026-01-31/12-00-00-gpt-clm": str(tmp_path / "run"),
+        "my/folder": str(place / "texts"),
+        "RUN_DIR": str(place / "run"),
+        "/data/wikitext": str(place / "wikitext"),
+        "my/checkpoint": str(place / "checkpoint"),
+        "outputs/2026-01-31/12-00-00-gpt-clm": str(place / "run"),
     }
 
 

@@ -17,6 +17,17 @@ FILES = {
 }
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with experiments; what is composed in one folder is remembered."""
+    place = tmp_path_factory.mktemp("place")
+    (place / "conf" / "experiment").mkdir(parents=True)
+    for name, text in FILES.items():
+        path = place / "conf" / "experiment" / f"{name}.yaml"
+        path.write_text(f"# @package _global_\n{text}\n")
+    return place
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -40,19 +51,15 @@ FILES = {
     ids=str,
 )
 def test_what_hydra_would_run_otherwise_is_refused(
-    ended: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], words: str
+    ended: Ended, place: Path, monkeypatch: pytest.MonkeyPatch, given: list[str], words: str
 ):
-    (tmp_path / "conf" / "experiment").mkdir(parents=True)
-    for name, text in FILES.items():
-        path = tmp_path / "conf" / "experiment" / f"{name}.yaml"
-        path.write_text(f"# @package _global_\n{text}\n")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(place)
     for verb in ("validate", "train"):
         code, said = ended(verb, *given)
         assert code == 2, said
         assert words in said
         assert "Traceback" not in said
-    assert [p.name for p in tmp_path.iterdir()] == ["conf"], "nothing was started"
+    assert [p.name for p in place.iterdir()] == ["conf"], "nothing was started"
 
 
 def test_overrides_stand_before_and_after_flags():
