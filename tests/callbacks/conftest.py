@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 import pytest
+from tests.once import kept_runs, train_once
 
 from loomlab.run.folder import RunFolder
+
+__all__ = ["kept_runs", "train_once"]
 
 DECIDED = ("callbacks=", "budget.", "logger=", "trainer.")
 

@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.composer import compose_job, composing
 from loomlab.precision.fp32 import FP32
@@ -72,7 +73,7 @@ def test_values_are_right_and_hooks_are_gone_between(tiny: Callable[..., list[st
         assert measured == pytest.approx(hooks.expected[step], rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, fast=["gpt"], slow=["hf"]))
 def test_all_models_and_accumulated_steps_change_nothing(
     train: Callable[..., RunFolder], kind: str
 ):

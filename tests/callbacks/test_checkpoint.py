@@ -1,5 +1,6 @@
 """Checkpoints: the last state and the best one, whole or not there."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def held_out(folder: RunFolder) -> dict[int, float]:
     return {r["step"]: r["val/bits_per_byte"] for r in rows if "val/bits_per_byte" in r}
 
 
-def test_best_and_last(train: Callable[..., RunFolder]):
-    folder = train(*RUN, *DIVERGING)
+def test_best_and_last(train_once: Callable[..., RunFolder]):
+    folder = train_once(*RUN, *DIVERGING)
     curve = held_out(folder)
     best_step = min(curve, key=curve.__getitem__)
     assert list(curve) == [1, 2, 3, 4, 5]
@@ -48,8 +49,8 @@ def test_best_and_last(train: Callable[..., RunFolder]):
     assert last["callbacks"]["Checkpoint"]["best"] == pytest.approx(curve[best_step], rel=1e-6)
 
 
-def test_the_exported_model_is_the_best_one(train: Callable[..., RunFolder]):
-    folder = train(*RUN, *DIVERGING)
+def test_the_exported_model_is_the_best_one(train_once: Callable[..., RunFolder]):
+    folder = train_once(*RUN, *DIVERGING)
     summary, curve = folder.summary(), held_out(folder)
     assert summary["best"]["val/bits_per_byte"] == pytest.approx(min(curve.values()), rel=1e-5)
     assert summary["final"]["val/bits_per_byte"] == pytest.approx(curve[5], rel=1e-5)
@@ -119,8 +120,10 @@ def test_every_n_train_steps_counts_optimizer_steps(tiny: Callable[..., list[str
     assert load(folder.checkpoints / "last.ckpt")["global_step"] == 5
 
 
-def test_a_resumed_run_remembers_its_best(train: Callable[..., RunFolder]):
-    folder = train(*RUN, *DIVERGING)
+def test_a_resumed_run_remembers_its_best(
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder], tmp_path: Path
+):
+    folder = RunFolder(shutil.copytree(train_once(*RUN, *DIVERGING).path, tmp_path / "run"))
     before = load(folder.checkpoints / "last.ckpt")["callbacks"]["Checkpoint"]
     best = (folder.checkpoints / "best.ckpt").read_bytes()
     train(*RUN, *DIVERGING, "budget.steps=7", f"resume={folder.path}")
@@ -150,14 +153,23 @@ class CutOff(pl.Callback):
             raise Cut
 
 
-@pytest.mark.parametrize("every", ["null", "2", "3"])
-@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    ("every", "before"),
+    [
+        ("null", False),
+        ("2", True),  # its state is saved by then
+        ("3", False),
+        *(pytest.param(*p, marks=pytest.mark.soak)
+          for p in (("null", True), ("2", False), ("3", True))),
+    ],
+)  # fmt: skip
 def test_a_validation_cut_off_is_done_first_when_resumed(
-    train: Callable[..., RunFolder], tiny: Callable[..., list[str]], every: str, before: bool
-):
-    saving = f"callbacks.checkpoint.every_n_train_steps={every}"
-    settings = [*RUN, *DIVERGING, saving, "trainer.val_every_n_steps=2", "budget.steps=6"]
-    whole = train(*settings, folder="whole")
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder],
+    tiny: Callable[..., list[str]], every: str, before: bool,
+):  # fmt: skip
+    shared = [*RUN, *DIVERGING, "trainer.val_every_n_steps=2", "budget.steps=6"]
+    whole = train_once(*shared)
+    settings = [*shared, f"callbacks.checkpoint.every_n_train_steps={every}"]
     with composing():
         config = record_choice(compose_job(tiny(*settings)))
     folder = RunFolder(config.paths.output_dir)

@@ -18,6 +18,7 @@ STOPPING = [*RUN, "callbacks=[early_stop,checkpoint]", "callbacks.early_stop.pat
 # Steps that are far too large: the first validation stays the best.
 WORSE = ["optimizer=sgd", "optimizer.lr=10", "scheduler=constant", "scheduler.warmup=0"]
 DELTA = "callbacks.early_stop.min_delta"
+FAR = [*STOPPING, f"{DELTA}=100", "scheduler=constant"]
 
 
 def held_out(folder: RunFolder, name: str = "val/bits_per_byte") -> dict[int, float]:
@@ -56,8 +57,8 @@ def test_a_run_that_improves_is_left_alone(train: Callable[..., RunFolder]):
     assert "EarlyStop" not in folder.summary()["reports"]
 
 
-def test_an_improvement_must_exceed_min_delta(train: Callable[..., RunFolder]):
-    folder = train(*STOPPING, f"{DELTA}=100")
+def test_an_improvement_must_exceed_min_delta(train_once: Callable[..., RunFolder]):
+    folder = train_once(*FAR)
     assert folder.summary()["steps"] == 3, "the first value, and two that are not better by 100"
 
 
@@ -71,13 +72,12 @@ def test_a_metric_of_which_more_is_better(train: Callable[..., RunFolder]):
 
 @pytest.mark.parametrize("interrupted_at", [2, 3])
 def test_a_resumed_run_stops_at_the_same_step(
-    train: Callable[..., RunFolder], interrupted_at: int
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder], interrupted_at: int
 ):
     """Interrupted before the stop, or between the stop and the end of the run."""
-    given = [*STOPPING, f"{DELTA}=100", "scheduler=constant"]
-    whole = train(*given, folder="whole")
-    part = train(*given, f"budget.steps={interrupted_at}", folder="part")
-    train(*given, f"resume={part.path}", folder="part")
+    whole = train_once(*FAR)
+    part = train(*FAR, f"budget.steps={interrupted_at}")
+    train(*FAR, f"resume={part.path}")
     assert part.summary()["steps"] == whole.summary()["steps"] == 3
     assert part.summary()["reports"] == whole.summary()["reports"]
     last = [

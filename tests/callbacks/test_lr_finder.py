@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from tests.marks import fast_slow_soak
 
 from loomlab.callbacks.lr_finder import Tried, steepest
 from loomlab.compose.gate import check
@@ -15,6 +16,7 @@ from loomlab.run.metrics_file import read_metrics
 MODEL = ["model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0.2"]
 RUN = [*MODEL, "budget.steps=4", "scheduler=constant", "scheduler.warmup=0"]
 FINDER = ["callbacks=[checkpoint,lr_finder]", "callbacks.lr_finder.steps=40"]
+FOUND = [*RUN, *FINDER, "callbacks.lr_finder.highest=100"]
 
 
 def state(folder: RunFolder) -> dict:
@@ -27,11 +29,15 @@ def numbers(folder: RunFolder) -> list[dict[str, float]]:
     ]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
-def test_without_apply_the_run_is_bit_identical(train: Callable[..., RunFolder], optimizer: str):
-    given = [*RUN, f"optimizer={optimizer}"]
-    plain = train(*given, "callbacks=[checkpoint]", folder="plain")
-    found = train(*given, *FINDER, folder="found")
+@pytest.mark.parametrize(
+    "optimizer", fast_slow_soak(["adamw", "sgd", "muon"], fast=["adamw"], slow=["muon"])
+)
+def test_without_apply_the_run_is_bit_identical(
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder], optimizer: str
+):
+    chosen = f"optimizer={optimizer}"
+    plain = train(*RUN, chosen, "callbacks=[checkpoint]")
+    found = train_once(*FOUND, chosen)
     assert numbers(plain) == numbers(found)
     one, other = state(plain), state(found)
     assert all(torch.equal(v, other["state_dict"][k]) for k, v in one["state_dict"].items())
@@ -44,8 +50,8 @@ def test_without_apply_the_run_is_bit_identical(train: Callable[..., RunFolder],
     assert data[0] == data[1]
 
 
-def test_curve_picture_and_suggestion(train: Callable[..., RunFolder]):
-    folder = train(*RUN, *FINDER, "callbacks.lr_finder.highest=100")
+def test_curve_picture_and_suggestion(train_once: Callable[..., RunFolder]):
+    folder = train_once(*FOUND, "optimizer=adamw")
     with (folder.path / "lr_finder.csv").open(newline="") as file:
         curve = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
     assert list(curve[0]) == ["lr", "loss", "smoothed"]
@@ -61,7 +67,7 @@ def test_curve_picture_and_suggestion(train: Callable[..., RunFolder]):
     assert 1e-5 < said["suggested_lr"] < 10
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", fast_slow_soak(["adamw", "muon"], ["adamw"], ["muon"]))
 def test_apply_trains_as_if_the_rate_had_been_given(
     train: Callable[..., RunFolder], optimizer: str
 ):
@@ -78,6 +84,7 @@ def test_apply_trains_as_if_the_rate_had_been_given(
         assert all(torch.allclose(v, other[k], atol=1e-6) for k, v in one.items())
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_rate_and_tests_no_more(train: Callable[..., RunFolder]):
     given = [*RUN, *FINDER, "callbacks.lr_finder.apply=true"]
     whole = train(*given, folder="whole")

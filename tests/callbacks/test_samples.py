@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
@@ -18,7 +19,7 @@ def numbers(folder: RunFolder) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm"]))
 def test_samples_grow_and_change_nothing(train: Callable[..., RunFolder], kind: str):
     settings = [*KINDS[kind], *SMALL, *LONG]
     silent = train(*settings, folder="silent")

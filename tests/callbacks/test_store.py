@@ -2,13 +2,12 @@
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
+from tests.warm import forkserver
 
 from loomlab.callbacks.store import BEST, LAST, MANIFEST, PREVIOUS, CheckpointStore
 
@@ -70,36 +69,37 @@ def test_clean_removes_what_was_left_half_written(store: CheckpointStore):
     )
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from loomlab.callbacks.store import LAST, CheckpointStore
-store = CheckpointStore(Path(sys.argv[1]))
-for step in range(1, 100000):
-    store.partial(LAST).write_bytes(str(step).encode() * 200000)
-    store.commit(LAST, step)
-    print(step, flush=True)
-"""
+def write_on(folder: Path) -> None:
+    """Save over and over, and say so."""
+    (folder / "checkpoints").mkdir()
+    store = CheckpointStore(folder / "checkpoints")
+    with open(folder / "said", "w") as said:
+        for step in range(1, 100000):
+            store.partial(LAST).write_bytes(str(step).encode() * 200000)
+            store.commit(LAST, step)
+            print(step, file=said, flush=True)
 
 
 @pytest.mark.parametrize(
     "moment", [pytest.param(m, marks=[pytest.mark.soak] if m > 3 else []) for m in range(50)]
 )
 def test_a_kill_at_any_moment_leaves_a_sound_checkpoint(tmp_path: Path, moment: int):
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for _ in range(2):
-        process.stdout.readline()
+    said = tmp_path / "said"
+    process = forkserver.Process(target=write_on, args=(tmp_path,), daemon=True)
+    process.start()
+    end = time.monotonic() + PATIENCE
+    while not (said.exists() and said.read_text().count("\n") >= 2):
+        assert process.is_alive()
+        assert time.monotonic() < end
+        time.sleep(0.001)
     time.sleep(random.Random(moment).random() * 0.03)
-    process.send_signal(signal.SIGKILL)
-    written = [int(line) for line in process.stdout.read().split()]
-    process.wait()
-    store = CheckpointStore(tmp_path)
+    process.kill()
+    process.join()
+    written = [int(line) for line in said.read_text().splitlines()]
+    store = CheckpointStore(tmp_path / "checkpoints")
     store.clean()
     newest = store.newest()
     assert newest is not None
     assert newest.step >= max([2, *written]) - 1, "at most the save in progress is lost"
     assert newest.path.read_bytes() == str(newest.step).encode() * 200000
-    assert not list(tmp_path.glob(".*"))
+    assert not list(store.folder.glob(".*"))

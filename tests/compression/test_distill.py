@@ -1,5 +1,6 @@
 """Distillation: the loss is what it says, for every objective, and nothing else is disturbed."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ def assembled(overrides: list[str], tmp_path: Path) -> Any:
         return assemble(record_choice(compose_job(overrides)), RunFolder(tmp_path / "parts"))
 
 
+def a_copy(run: RunFolder, folder: Path) -> RunFolder:
+    """One whose files may be changed."""
+    return RunFolder(shutil.copytree(run.path, folder / "teacher"))
+
+
 def first_batch(parts: Any) -> dict[str, torch.Tensor]:
     batch: dict[str, torch.Tensor] = next(iter(parts.corpus.train_dataloader()))
     return batch
@@ -65,9 +71,9 @@ def assert_same_weights(one: RunFolder, other: RunFolder, **tolerance: float) ->
 
 @EVERY_KIND
 def test_the_loss_is_that_of_the_data_and_of_the_teacher(
-    train: Train, tiny: Tiny, tmp_path: Path, kind: str
+    train_once: Train, tiny: Tiny, tmp_path: Path, kind: str
 ):
-    teacher = train(*TEACHER, *KINDS[kind], folder="teacher")
+    teacher = train_once(*TEACHER, *KINDS[kind])
     given = [*KINDS[kind], *by(teacher, "alpha=0.3", "temperature=3")]
     parts = assembled(tiny(*given, "objective.head_chunk=7"), tmp_path)
     objective, batch = parts.objective, first_batch(parts)
@@ -93,9 +99,9 @@ def test_the_loss_is_that_of_the_data_and_of_the_teacher(
 
 
 @pytest.mark.slow
-def test_without_a_weight_the_teacher_changes_nothing(train: Train):
+def test_without_a_weight_the_teacher_changes_nothing(train: Train, train_once: Train):
     """Not the random numbers either: dropout draws what it would have drawn."""
-    teacher = train(*TEACHER, folder="teacher")
+    teacher = train_once(*TEACHER)
     dropout = ["model.dropout=0.3", "optimizer.lr=0.02"]
     alone = train(*SMALL, "model.layers=1", *dropout, folder="alone")
     deaf = train(*by(teacher, "alpha=0"), *dropout, folder="deaf")
@@ -107,8 +113,8 @@ def test_without_a_weight_the_teacher_changes_nothing(train: Train):
     assert deaf.summary()["flops"] == alone.summary()["flops"]
 
 
-def test_a_student_approaches_its_teacher(train: Train, tiny: Tiny, tmp_path: Path):
-    teacher = train(*TEACHER, folder="teacher")
+def test_a_student_approaches_its_teacher(train_once: Train, tiny: Tiny, tmp_path: Path):
+    teacher = train_once(*TEACHER)
     parts = assembled(tiny(*by(teacher, "alpha=1")), tmp_path)
     batch, model = first_batch(parts), parts.objective.model
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
@@ -126,7 +132,7 @@ def test_the_model_the_run_starts_with_teaches_what_compression_leaves(
     train: Train, tiny: Tiny, tmp_path: Path
 ):
     sure = [*SMALL, "model.initializer_range=0.2"]
-    before = train(*TEACHER, *sure, folder="before")
+    before = train(*TEACHER, *sure)
     given = tiny(
         *sure, f"init={before.path}", "compression=[distill,prune_magnitude]",
         "compression.distill.teacher=self", "compression.distill.alpha=1",
@@ -142,9 +148,9 @@ def test_the_model_the_run_starts_with_teaches_what_compression_leaves(
 
 
 def test_a_student_starts_as_every_nth_layer_of_its_teacher(
-    train: Train, tiny: Tiny, tmp_path: Path
+    train_once: Train, tiny: Tiny, tmp_path: Path
 ):
-    teacher = train(*TEACHER, folder="teacher")
+    teacher = train_once(*TEACHER)
     parts = assembled(tiny(*by(teacher, "start=teacher")), tmp_path)
     own, theirs = parts.objective.model.state_dict(), weights(teacher)
     taken = {k.replace("layers.0.", "layers.1."): v for k, v in own.items()}
@@ -153,9 +159,9 @@ def test_a_student_starts_as_every_nth_layer_of_its_teacher(
 
 
 def test_what_cannot_teach_is_refused_before_any_work(
-    train: Train, refused: Callable[..., str], tmp_path: Path
+    train_once: Train, refused: Callable[..., str], tmp_path: Path
 ):
-    teacher = train(*TEACHER, folder="teacher")
+    teacher = a_copy(train_once(*TEACHER), tmp_path)
     model = SMALL[:3]
     named = f"compression.distill.teacher={teacher.path}"
     said = refused("compression=[distill]", model=model)
@@ -176,9 +182,9 @@ def test_what_cannot_teach_is_refused_before_any_work(
 
 @pytest.mark.slow
 def test_a_tokenizer_that_files_do_not_tell_is_refused_before_training(
-    train: Train, refused: Callable[..., str], local_copies: Path, tmp_path: Path
+    train_once: Train, refused: Callable[..., str], local_copies: Path, tmp_path: Path
 ):
-    teacher = train(*TEACHER, folder="teacher")
+    teacher = a_copy(train_once(*TEACHER), tmp_path)
     foreign = ["tokenizer=hf", f"tokenizer.name={local_copies / 'tokenizer'}"]
     named = f"compression.distill.teacher={teacher.path}"
     said = refused("compression=[distill]", named, *foreign, model=SMALL[:3])
@@ -188,8 +194,8 @@ def test_a_tokenizer_that_files_do_not_tell_is_refused_before_training(
 
 
 @pytest.mark.slow
-def test_other_labels_are_refused(train: Train, refused: Callable[..., str], tmp_path: Path):
-    teacher = train(*TEACHER, *KINDS["classification"], folder="teacher")
+def test_other_labels_are_refused(train_once: Train, refused: Callable[..., str], tmp_path: Path):
+    teacher = train_once(*TEACHER, *KINDS["classification"])
     other = tmp_path / "other.csv"
     other.write_text(REVIEWS.read_text().replace(",bad\n", ",poor\n"))
     said = refused(
@@ -204,8 +210,6 @@ def test_a_folder_of_transformers_teaches(
     train: Train, tiny: Tiny, local_copies: Path, tmp_path: Path, kind: str
 ):
     """Its head is padded: it has more classes than the tokenizer has tokens."""
-    import shutil
-
     name = {"clm": "llama", "mlm": "bert"}[kind]
     folder = shutil.copytree(local_copies / name, tmp_path / name)
     for path in (local_copies / "tokenizer").iterdir():
@@ -223,8 +227,8 @@ def test_a_folder_of_transformers_teaches(
 
 
 @pytest.mark.slow
-def test_a_resumed_run_equals_the_unbroken_one(train: Train):
-    teacher = train(*TEACHER, folder="teacher")
+def test_a_resumed_run_equals_the_unbroken_one(train: Train, train_once: Train):
+    teacher = train_once(*TEACHER)
     given = [
         *by(teacher, "start=teacher"), "model.dropout=0.3", "scheduler=constant",
         "callbacks=[checkpoint]", "callbacks.checkpoint.keep_best=false",
@@ -238,9 +242,9 @@ def test_a_resumed_run_equals_the_unbroken_one(train: Train):
 
 
 @pytest.mark.parametrize("spread", fast_slow_soak(["ddp", "tp", "fsdp2"]))
-def test_two_processes_equal_one(train: Train, spread: str):
+def test_two_processes_equal_one(train: Train, train_once: Train, spread: str):
     """Each process has the whole teacher, and asks it about the rows it reads itself."""
-    teacher = train(*TEACHER, folder="teacher")
+    teacher = train_once(*TEACHER)
     alone = train(*by(teacher), "budget.steps=3", folder="alone")
     several = [f"parallelism={spread}", "parallelism.devices=2"]
     pair = train(*by(teacher), "budget.steps=3", *several, folder="pair")

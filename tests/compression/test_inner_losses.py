@@ -129,23 +129,36 @@ def test_another_width_is_reached_by_a_matrix():
 
 
 SMALL = ["model.layers=4", "model.width=16", "model.heads=2", "runtime=plain"]
+TEACHER = [*SMALL, "optimizer.lr=0.02", "callbacks=[]"]
 HALF = ["model.layers=2", "compression=[distill]", "compression.distill.alpha=0"]
 
 
-@pytest.mark.parametrize("loss", ["distilbert", "tinybert", "minilm"])
-def test_a_run_comes_nearer_and_saves_a_plain_model(train: Train, loss: str):
-    teacher = train(*SMALL, "optimizer.lr=0.02", "callbacks=[]", folder="teacher")
+@pytest.mark.parametrize(
+    ("loss", "narrower"),
+    [
+        ("tinybert", True),
+        pytest.param("distilbert", False, marks=pytest.mark.slow),
+        pytest.param("minilm", False, marks=pytest.mark.slow),
+        pytest.param("distilbert", True, marks=pytest.mark.soak),
+        pytest.param("minilm", True, marks=pytest.mark.soak),
+    ],
+)
+def test_a_run_comes_nearer_and_saves_a_plain_model(
+    train: Train, train_once: Train, loss: str, narrower: bool
+):
+    teacher = train_once(*TEACHER)
     named = [f"compression.distill.teacher={teacher.path}", "compression.distill.inner_weight=10"]
     more = [*SMALL, *HALF, *named, f"compression.distill.inner={loss}", "optimizer.lr=0.002"]
     few = train(*more, "budget.steps=1", folder="few").summary()["compression"]["Distill"]
-    narrow = train(*more, "model.width=8", "budget.steps=1", folder="narrow")
-    assert not [key for key in load_file(narrow.model / "model.safetensors") if WIDEN in key]
+    if narrower:
+        narrow = train(*more, "model.width=8", "budget.steps=1", folder="narrow")
+        assert not [key for key in load_file(narrow.model / "model.safetensors") if WIDEN in key]
     many = train(*more, "budget.steps=40", folder="many").summary()["compression"]["Distill"]
     assert 0 < many["inner_loss"] < 0.9 * few["inner_loss"]
 
 
-def test_what_cannot_be_compared_is_refused(train: Train, refused: Callable[..., str]):
-    teacher = train(*SMALL, "callbacks=[]", folder="teacher")
+def test_what_cannot_be_compared_is_refused(train_once: Train, refused: Callable[..., str]):
+    teacher = train_once(*TEACHER)
     given = ["compression=[distill]", f"compression.distill.teacher={teacher.path}"]
     said = refused(*given, "compression.distill.inner=minilm", model=[*SMALL[:2], "model.heads=4"])
     assert "has 4, its teacher 2; give model.heads=2" in said

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.compression.lora import LoRA
 from loomlab.errors import InputError
@@ -191,11 +192,11 @@ def test_targets_that_are_not_there_are_refused_in_words():
         LoRA(targets=["quary"]).transform(MODELS["hf bert"][1]())
 
 
-@pytest.mark.parametrize("name", OVERRIDES)
+@pytest.mark.parametrize("name", fast_slow_soak(OVERRIDES, fast=["gpt"], slow=["bert", "hf gpt2"]))
 def test_a_run_ends_in_a_plain_model(train: Callable[..., RunFolder], name: str):
     given = [*OVERRIDES[name], "callbacks=[checkpoint]", "optimizer.lr=0.01"]
     folder = train(*given, "compression=[lora]", "compression.lora.rank=2")
-    plain = train(*given, folder="plain")
+    plain = train(*OVERRIDES[name], "budget.steps=1", folder="plain")
     weights, usual = (load_file(f.model / "model.safetensors") for f in (folder, plain))
     assert weights.keys() == usual.keys()
     assert not any("lora" in k or "base_layer" in k for k in weights)

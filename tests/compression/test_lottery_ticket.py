@@ -65,10 +65,11 @@ def test_a_run_goes_back_and_its_schedule_with_it(
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [4, 5])
 def test_a_resume_in_the_middle_equals_the_unbroken_run(
-    train: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch, stop: int
-):
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder],
+    monkeypatch: pytest.MonkeyPatch, stop: int,
+):  # fmt: skip
     """At the end of a round, which has yet to be pruned, and after that."""
-    whole = train(*GIVEN, "budget.steps=10", folder="whole")
+    whole = train_once(*GIVEN, "budget.steps=10")
     shared = LotteryTicket.shared
     monkeypatch.setattr(LotteryTicket, "shared", lambda self, _: shared(self, 10))
     part = train(*GIVEN, f"budget.steps={stop}", folder="part")

@@ -71,11 +71,11 @@ def test_without_training_it_is_refused():
 @pytest.mark.parametrize(
     "more",
     [
-        ["optimizer=muon"],
         ["compression.prune_movement.kind=soft", "optimizer=schedule_free"],
-        ["compression.prune_movement.scope=global", "compression=[prune_movement,quantize_int8]"],
+        ["compression.prune_movement.scope=global", "optimizer=muon",
+         "compression=[prune_movement,quantize_int8]"],
     ],
-)
+)  # fmt: skip
 def test_zeros_are_exact_whatever_trains(train: Callable[..., RunFolder], more: list[str]):
     summary = train(*GIVEN, "budget.steps=4", *more).summary()
     assert summary["compression"]["PruneMovement"]["sparsity"] == 0.5

@@ -184,5 +184,8 @@ def test_presets_name_a_dataset_of_the_hub(preset, tmp_path, monkeypatch):
     assert re.fullmatch(r"[\w-]+/[\w-]+", settings["name"])
     (problem,) = check([f"corpus={preset}"]).problems[0]
     assert "is not in the local cache and the hub cannot be reached" in problem.what
-    (problem,) = check([f"corpus={preset}", "corpus.path=/data"]).problems[0]
+
+
+def test_a_preset_and_a_path_are_one_too_many():
+    (problem,) = check(["corpus=wikitext103", "corpus.path=/data"]).problems[0]
     assert "exactly one of corpus.name" in problem.what

@@ -116,10 +116,8 @@ def test_held_out_rows_come_in_order(opened: Opened):
 
 SMALL = [
     "corpus=labelled", f"corpus.path={REVIEWS}", "objective=classification", "tokenizer=byte",
-    "sequence_length=40", "global_batch_size=8", "budget.epochs=16", "logger=none",
-    "callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=20", "runtime=plain",
-    "precision=fp32",
-    "trainer.val_every_n_epochs=4", "trainer.log_every_n_steps=5",
+    "sequence_length=40", "global_batch_size=8", "logger=none",
+    "callbacks=[checkpoint]", "runtime=plain", "precision=fp32", "trainer.log_every_n_steps=5",
     "model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0.1",
 ]  # fmt: skip
 
@@ -133,9 +131,9 @@ def rows_of(folder: RunFolder) -> list[dict[str, float]]:
 def loom(warm: Callable[..., WarmProcess], tmp_path: Path) -> Callable[..., Any]:
     """Start `loom train`; from nothing where it has workers, since a user's would fork no fork."""
 
-    def start(*overrides: str, forks: bool) -> Any:
+    def start(*overrides: str, forks: bool, stop_at: int | None = None) -> Any:
         if not forks:
-            return warm(["train", *overrides], tmp_path, together=True)
+            return warm(["train", *overrides], tmp_path, together=True, stop_at=stop_at)
         return subprocess.Popen(
             [sys.executable, "-m", "loomlab", "train", *overrides],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -145,14 +143,24 @@ def loom(warm: Callable[..., WarmProcess], tmp_path: Path) -> Callable[..., Any]
     return start
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("workers", "epochs"), [(0, 4), pytest.param(2, 16, marks=pytest.mark.soak)]
+)
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    loom: Callable[..., Any], tmp_path: Path, cache_dir: Path, workers: int
+    loom: Callable[..., Any], tmp_path: Path, cache_dir: Path, workers: int, epochs: int
 ):
-    shared = [*SMALL, f"corpus.workers={workers}", f"paths.cache_dir={cache_dir}"]
+    """Without workers it stands still when it is killed, else it is so long that it still runs."""
+    shared = [
+        *SMALL, f"corpus.workers={workers}", f"paths.cache_dir={cache_dir}",
+        f"budget.epochs={epochs}", f"trainer.val_every_n_epochs={epochs // 4}",
+        f"callbacks.checkpoint.every_n_train_steps={epochs + epochs // 4}",
+    ]  # fmt: skip
     whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
     through = loom(*shared, f"paths.output_dir={whole.path}", forks=workers > 0)
-    first = loom(*shared, f"paths.output_dir={killed.path}", forks=workers > 0)
+    stop_at = None if workers else 24
+    first = loom(*shared, f"paths.output_dir={killed.path}", forks=workers > 0, stop_at=stop_at)
+    if stop_at:
+        first.stands_still()
     end = time.monotonic() + PATIENCE
     while not (killed.checkpoints / "previous.ckpt").is_file():
         assert first.poll() is None, first.communicate()[0]
@@ -165,7 +173,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
         output, _ = run.communicate()
         assert run.returncode == 0, output
     assert rows_of(killed) == rows_of(whole)
-    assert rows_of(whole)[-1]["step"] == 216  # 16 epochs of 108 rows in batches of 8
+    assert rows_of(whole)[-1]["step"] == epochs * 108 // 8  # rows in batches
     weights = [load_file(run.model / "model.safetensors") for run in (whole, killed)]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

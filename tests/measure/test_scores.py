@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
+from tests.patience import PATIENCE
+from tests.warm import forkserver
 
 from loomlab.errors import InputError
 from loomlab.measure.scores import Scores
@@ -77,7 +78,12 @@ def _one_of_two(rank: int, file: str) -> None:
 
 
 def test_two_processes_get_the_same_totals(tmp_path):
-    context = mp.spawn(_one_of_two, (str(tmp_path / "meet"),), nprocs=2, join=False)
-    while not context.join(timeout=60):
-        pass
-    assert [process.exitcode for process in context.processes] == [0, 0]
+    both = [
+        forkserver.Process(target=_one_of_two, args=(rank, str(tmp_path / "meet")), daemon=True)
+        for rank in range(2)
+    ]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in both] == [0, 0]

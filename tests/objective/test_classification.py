@@ -143,16 +143,19 @@ def test_what_does_not_fit_is_refused_by_name(overrides: list[str], words: str):
     "model",
     [
         [],
-        ["model=bert"],
-        ["model=hf", "model.architecture_type=gpt2",
-         "++model.config={n_layer:1,n_embd:16,n_head:2}"],
+        pytest.param(["model=bert"], marks=pytest.mark.slow),
+        pytest.param(
+            ["model=hf", "model.architecture_type=gpt2",
+             "++model.config={n_layer:1,n_embd:16,n_head:2}"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["gpt", "bert", "hf"],
 )  # fmt: skip
 def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], model: list[str]):
     sizes = [o for o in SMALL if not (model and "hf" in model[0] and o.startswith("model."))]
     folder = train(
-        *sizes, *model, "budget.steps=null", "budget.epochs=20", "optimizer.lr=0.01",
+        *sizes, *model, "budget.steps=null", "budget.epochs=10", "optimizer.lr=0.02",
         "global_batch_size=16", "callbacks=[checkpoint]", "corpus.validation_every=4",
         "tokenizer=wordpiece", "tokenizer.vocab_size=200",
     )  # fmt: skip
@@ -203,7 +206,7 @@ def test_a_run_with_several_labels(train: Callable[..., RunFolder], tmp_path: Pa
     given = [f"corpus.path={path}", "corpus.validation_every=7", "tokenizer=wordpiece"]
     folder = train(
         *SMALL, *given, "tokenizer.vocab_size=100", "objective.multi_label=true",
-        "objective.class_weights=balanced", "budget.steps=150", "optimizer.lr=0.01",
+        "objective.class_weights=balanced", "budget.steps=60", "optimizer.lr=0.03",
         "callbacks=[samples]", "global_batch_size=16",
     )  # fmt: skip
     assert folder.summary()["best"]["val/accuracy"] == 1

@@ -13,7 +13,7 @@ from loomlab.run.metrics_file import read_metrics
 
 Train = Callable[..., RunFolder]
 WORDS = ["model=bert", "model.layers=1", "model.width=16", "model.heads=2", "objective=mlm",
-         "objective.whole_word=true", "runtime=plain", "budget.steps=6", "optimizer=sgd",
+         "objective.whole_word=true", "runtime=plain", "budget.steps=3", "optimizer=sgd",
          "optimizer.lr=0.5"]  # fmt: skip
 
 

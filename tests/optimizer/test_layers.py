@@ -1,11 +1,13 @@
 """Depth by name, rates by depth, and weights that rest; for our models and those of others."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
 
@@ -14,8 +16,10 @@ from loomlab.entry.resume import refuse_changes
 from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
+from loomlab.optimizer.adafactor import Adafactor
 from loomlab.optimizer.adamw import AdamW
 from loomlab.optimizer.layers import decay_by_layer, freeze
+from loomlab.optimizer.lion import Lion
 from loomlab.optimizer.muon import Muon
 from loomlab.optimizer.schedule_free import ScheduleFree
 from loomlab.run.folder import RunFolder
@@ -195,7 +199,37 @@ def test_everything_frozen_is_refused(train: Train):
         train(*RUN, "freeze=['*']")
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon", "schedule_free", "adafactor", "lion"])
+@pytest.mark.parametrize("kind", [AdamW, Muon, ScheduleFree, Adafactor, Lion])
+def test_many_groups_are_taken_up_exactly(kind: type):
+    """A state that was saved goes on as the optimizer it is of."""
+    model, x = gpt(), torch.arange(8)[None]
+
+    def step(trained: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        getattr(optimizer, "train", lambda: None)()
+        trained(x, labels=x).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    optimizer = kind(model=model)
+    decay_by_layer(optimizer, model, 0.5)
+    step(model, optimizer)
+    again = copy.deepcopy(model)
+    resumed = kind(model=again)
+    decay_by_layer(resumed, again, 0.5)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    step(model, optimizer)
+    step(again, resumed)
+    for one, other in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    fast_slow_soak(
+        ["adamw", "muon", "schedule_free", "adafactor", "lion"],
+        fast=["muon"], slow=["schedule_free"],
+    ),
+)  # fmt: skip
 def test_layer_decay_acts_and_resumes_exactly(train: Train, optimizer: str):
     given = [*RUN, f"optimizer={optimizer}", "layer_decay=0.5", "trainer.val_every_n_steps=2"]
     straight = train(*given, "budget.steps=4", "scheduler=constant", folder="straight")
@@ -236,8 +270,8 @@ def test_gate_refuses_both_where_nothing_is_trained_by_gradient():
 
 
 @pytest.mark.parametrize("change", ["freeze=[layers.0]", "layer_decay=0.9"])
-def test_a_resumed_run_keeps_them(train: Train, tiny: Callable[..., list[str]], change: str):
-    folder = train(*RUN)
+def test_a_resumed_run_keeps_them(train_once: Train, tiny: Callable[..., list[str]], change: str):
+    folder = train_once(*RUN)
     overrides = tiny(*RUN, change, f"resume={folder.path}")
     config = check(overrides).configs[0]
     with pytest.raises(InputError, match=rf"keeps its outcome axes, but {change.split('=')[0]}"):

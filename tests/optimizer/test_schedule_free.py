@@ -18,6 +18,7 @@ RUN = [
     "optimizer=schedule_free", "optimizer.lr=0.02", "scheduler=constant",
     "trainer.val_every_n_steps=4",
 ]  # fmt: skip
+WHOLE = [*RUN, "budget.steps=8"]
 
 
 def test_three_sequences_by_hand():
@@ -46,9 +47,9 @@ def held_out(folder: RunFolder) -> list[float]:
     return [r["val/loss"] for r in read_metrics(folder.metrics) if "val/loss" in r]
 
 
-def test_a_run_answers_with_the_average(train: Train):
+def test_a_run_answers_with_the_average(train_once: Train):
     """Held-out numbers, best checkpoint and saved model are of one kind; the last is not y."""
-    folder = train(*RUN, "budget.steps=8")
+    folder = train_once(*WHOLE)
     state = torch.load(folder.checkpoints / "last.ckpt", weights_only=True)
     groups = state["optimizer_states"][0]["param_groups"]
     assert not any(group["train_mode"] for group in groups)
@@ -59,27 +60,27 @@ def test_a_run_answers_with_the_average(train: Train):
 
 
 def test_without_a_best_checkpoint_the_last_average_is_saved(train: Train):
-    folder = train(*RUN, "budget.steps=8", "callbacks=[]")
+    folder = train(*WHOLE, "callbacks=[]")
     assert folder.summary()["best"]["val/loss"] == pytest.approx(held_out(folder)[-1], rel=1e-6)
 
 
 @pytest.mark.parametrize("every", ["null", "3"])
-def test_resumes_exactly(train: Train, every: str):
+def test_resumes_exactly(train: Train, train_once: Train, every: str):
     """From a state in either mode: after a validation, or in the middle of training."""
     saving = f"callbacks.checkpoint.every_n_train_steps={every}"
     stop = 4 if every == "null" else 3
-    straight = train(*RUN, "budget.steps=10", saving, folder="straight")
+    straight = train_once(*WHOLE)
     folder = train(*RUN, f"budget.steps={stop}", saving, "trainer.val_every_n_steps=4")
-    train(*RUN, "budget.steps=10", saving, f"resume={folder.path}")
+    train(*WHOLE, saving, f"resume={folder.path}")
     ends = [torch.load(f.checkpoints / "last.ckpt", weights_only=True) for f in (straight, folder)]
     for key, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][key]), key
 
 
-def test_looking_does_not_change_training(train: Train):
+def test_looking_does_not_change_training(train: Train, train_once: Train):
     """However often it validates."""
-    often = train(*RUN, "budget.steps=6", "trainer.val_every_n_steps=1", folder="often")
-    seldom = train(*RUN, "budget.steps=6", "trainer.val_every_n_steps=6", folder="seldom")
+    often = train(*WHOLE, "trainer.val_every_n_steps=1")
+    seldom = train_once(*WHOLE)
     ends = [torch.load(f.checkpoints / "last.ckpt", weights_only=True) for f in (often, seldom)]
     for key, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][key]), key

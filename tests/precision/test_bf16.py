@@ -5,14 +5,15 @@ from collections.abc import Callable
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 
 from loomlab.precision.bf16 import BF16
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 RUN = [
-    *("model.layers=2", "model.width=32", "model.heads=2", "budget.steps=20"),
-    *("optimizer.lr=0.003", "callbacks=[checkpoint]", "trainer.val_every_n_steps=10"),
+    *("model.layers=2", "model.width=32", "model.heads=2", "budget.steps=8"),
+    *("optimizer.lr=0.003", "callbacks=[checkpoint]", "trainer.val_every_n_steps=4"),
 ]
 KINDS = {"clm": ["objective=clm"], "mlm": ["objective=mlm", "model=bert"]}
 
@@ -22,10 +23,12 @@ def test_it_is_lightnings_mixed_mode():
     assert BF16().bf16
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bf16_stays_close_to_fp32(train: Callable[..., RunFolder], kind: str):
-    exact = train(*KINDS[kind], *RUN, "precision=fp32", folder="fp32")
-    rounded = train(*KINDS[kind], *RUN, "precision=bf16", folder="bf16")
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, fast=["clm"], slow=["mlm"]))
+def test_bf16_stays_close_to_fp32(
+    train: Callable[..., RunFolder], train_once: Callable[..., RunFolder], kind: str
+):
+    exact = train(*KINDS[kind], *RUN, "precision=fp32")
+    rounded = train_once(*KINDS[kind], *RUN, "precision=bf16")
     assert rounded.summary()["precision"] == "bf16-mixed"
     losses = [
         [row["train/loss"] for row in read_metrics(folder.metrics) if "train/loss" in row]
@@ -40,8 +43,8 @@ def test_bf16_stays_close_to_fp32(train: Callable[..., RunFolder], kind: str):
         )
 
 
-def test_weights_stay_in_32_bits(train: Callable[..., RunFolder]):
-    folder = train(*RUN, "budget.steps=2", "precision=bf16")
+def test_weights_stay_in_32_bits(train_once: Callable[..., RunFolder]):
+    folder = train_once(*KINDS["clm"], *RUN, "precision=bf16")
     weights = load_file(folder.model / "model.safetensors")
     assert {w.dtype for w in weights.values()} == {torch.float32}
     state = torch.load(folder.checkpoints / "last.ckpt", weights_only=True)

@@ -31,9 +31,13 @@ def numbers(folder: RunFolder) -> list[dict[str, float]]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_weights_and_numbers_are_the_same_bits(train: Callable[..., RunFolder], kind: str):
-    probes = "probe=[samples,attention_maps,energy]"
+    probes = [
+        "probe=[samples,attention_maps,energy]", "probe.samples.prompts=[Alice]",
+        "probe.samples.temperatures=[0,1]", "probe.samples.length=8",
+        "probe.attention_maps.text=Alice", "probe.attention_maps.heads=[0]",
+    ]  # fmt: skip
     without = train(*KINDS[kind], *RUN, folder="without")
-    with_all = train(*KINDS[kind], *RUN, probes, folder="with")
+    with_all = train(*KINDS[kind], *RUN, *probes, folder="with")
     assert (with_all.path / "samples.jsonl").is_file()
     assert len(list((with_all.path / "probe").glob("*.png"))) == 2
     assert numbers(without) == numbers(with_all)

@@ -18,7 +18,7 @@ def lines(folder: RunFolder) -> list[dict]:
 
 def test_prompts_and_temperatures(train: Callable[..., RunFolder]):
     folder = train(
-        *SMALL, *TWICE, "probe.samples.prompts=[Alice,'The queen']", "probe.samples.length=8",
+        *SMALL, *TWICE, "probe.samples.prompts=[Alice,'The queen']", "probe.samples.length=4",
         "probe.samples.temperatures=[0,1.5]",
     )  # fmt: skip
     found = lines(folder)
@@ -47,7 +47,9 @@ def test_masks(train: Callable[..., RunFolder]):
 
 
 def test_table_in_wandb_grows(train: Callable[..., RunFolder]):
-    folder = train(*SMALL, *TWICE, "logger=wandb", "logger.wandb.mode=offline")
+    folder = train(
+        *SMALL, *TWICE, "probe.samples.length=2", "logger=wandb", "logger.wandb.mode=offline"
+    )
     tables = list(folder.path.rglob("wandb/**/media/table/probe/samples*.json"))
     contents = [json.loads(table.read_text()) for table in tables]
     assert sorted(len(content["data"]) for content in contents) == [9, 18]

@@ -1,13 +1,12 @@
 """The averaged weights: by hand, in every place a run answers from, and across a kill."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
 from loomlab.regularization.ema import EMA, AverageWeights
@@ -69,13 +68,21 @@ def test_training_is_untouched_and_the_answer_is_the_average(train: Train):
     assert all(torch.equal(best["state_dict"][f"model.{k}"], v) for k, v in saved.items())
 
 
-def test_average_is_that_of_the_weights_of_every_step(train: Train):
-    """Worked out anew from runs that end after each of the steps."""
-    steps = [
-        state(train(*RUN, f"budget.steps={n}", folder=f"to{n}"))["state_dict"] for n in (1, 2, 3)
-    ]
+def test_average_is_that_of_the_weights_of_every_step(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+):
+    """Worked out anew from what the weights are after each of the steps."""
+    steps, follow = [], AverageWeights.on_train_batch_end
+
+    def noted(self: AverageWeights, trainer: Any, module: torch.nn.Module, *more: Any) -> None:
+        steps.append({k: p.detach().clone() for k, p in module.state_dict().items()})
+        follow(self, trainer, module, *more)
+
+    monkeypatch.setattr(AverageWeights, "on_train_batch_end", noted)
     folder = train(*RUN, *WITH, "budget.steps=3", "regularization.ema.start=1")
+    assert len(steps) == 3
     for key, value in state(folder)["state_dict"].items():
+        assert not torch.equal(steps[0][key], steps[1][key])
         average = steps[0][key]
         for weights, decay in zip(steps[1:], (2 / 11, 3 / 12), strict=True):
             average = decay * average + (1 - decay) * weights[key]
@@ -87,8 +94,19 @@ def test_without_checkpoints_the_average_is_saved(train: Train):
     assert folder.summary()["best"]["val/loss"] == pytest.approx(held_out(folder)[8], rel=1e-6)
 
 
-@pytest.mark.parametrize("every", ["null", "3"])
-@pytest.mark.parametrize("extra", [[], ["compression=[lora]"], ["optimizer=schedule_free"]])
+LORA, FREE = ["compression=[lora]"], ["optimizer=schedule_free"]
+
+
+@pytest.mark.parametrize(
+    ("every", "extra"),
+    [
+        ("null", []),
+        pytest.param("3", LORA, marks=pytest.mark.slow),
+        pytest.param("3", FREE, marks=pytest.mark.slow),
+        *(pytest.param(*p, marks=pytest.mark.soak) for p in (("3", []), ("null", LORA),
+                                                             ("null", FREE))),
+    ],
+)  # fmt: skip
 def test_resumes_exactly(train: Train, every: str, extra: list[str]):
     given = [*RUN, *WITH, f"callbacks.checkpoint.every_n_train_steps={every}", *extra]
     straight = train(*given, "budget.steps=10", folder="straight")
@@ -110,27 +128,24 @@ def test_only_what_is_trained_is_averaged(train: Train):
     assert all("lora_" in name for name in names)
 
 
-def test_killed_at_any_time_it_resumes_exactly(
+@pytest.mark.slow
+def test_killed_in_either_mode_it_resumes_exactly(
     tiny: Callable[..., list[str]], warm: Callable[..., WarmProcess], train: Train, tmp_path: Path
 ):
-    """SIGKILL while training, with a state saved in either mode."""
+    """SIGKILL while training, with a state last saved between validations, then by one."""
     given = [
-        *RUN, *WITH, "callbacks.checkpoint.every_n_train_steps=7", "budget.steps=60",
+        *RUN, *WITH, "callbacks.checkpoint.every_n_train_steps=7", "budget.steps=16",
         "trainer.val_every_n_steps=5", "runtime=plain", "precision=fp32",
     ]  # fmt: skip
     folder = RunFolder(tmp_path / "killed")
-    for step in (9, 25):
-        resumed = [f"resume={folder.path}"] if step > 9 else []
+    for saved, averaged, stop_at in ((7, False, 9), (10, True, 5)):  # steps since it was started
+        resumed = [f"resume={folder.path}"] if saved > 7 else []
         words = ["train", *tiny(*given, folder="killed"), *resumed]
-        process = warm(words, tmp_path)
-        end = time.monotonic() + PATIENCE
-        while not (folder.metrics.is_file() and reached(folder) >= step):
-            assert process.poll() in (None, 0), "it failed"
-            if process.poll() == 0:
-                break
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        process = warm(words, tmp_path, stop_at=stop_at)
+        process.stands_still()
         process.kill()
+        assert state(folder)["global_step"] == saved
+        assert state(folder)["callbacks"]["AverageWeights"]["averaged"] == averaged
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -141,8 +156,3 @@ def test_killed_at_any_time_it_resumes_exactly(
     assert held_out(folder) == held_out(straight)
     one, other = state(straight)["state_dict"], state(folder)["state_dict"]
     assert all(torch.equal(v, other[k]) for k, v in one.items())
-
-
-def reached(folder: RunFolder) -> int:
-    rows = read_metrics(folder.metrics)
-    return int(rows[-1]["step"]) if rows else 0

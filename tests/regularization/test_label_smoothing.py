@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.conftest import TINY_MODEL
 
 from loomlab.regularization.label_smoothing import LabelSmoothing
 from loomlab.run.metrics_file import read_metrics
@@ -29,8 +30,10 @@ def test_two_classes_by_hand():
 
 def test_it_changes_training_but_not_what_is_reported(train):
     """The first logged loss is that of the same weights, so it must be the same."""
-    plain = train("budget.steps=4")
-    smooth = train("budget.steps=4", "regularization=[label_smoothing]", folder="smooth")
+    plain = train(*TINY_MODEL, "budget.steps=4")
+    smooth = train(
+        *TINY_MODEL, "budget.steps=4", "regularization=[label_smoothing]", folder="smooth"
+    )
     assert smooth.summary()["choice"]["regularization"] == ["label_smoothing"]
     first, second = (read_metrics(folder.metrics) for folder in (plain, smooth))
     assert first[0]["train/loss"] == second[0]["train/loss"]

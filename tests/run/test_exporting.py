@@ -6,12 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from loomlab.errors import InputError
 from loomlab.run.exporting import export
 from loomlab.run.folder import RunFolder
 
 NODE = {"_target_": "loomlab.format.safetensors.Safetensors"}
 
 
+def test_what_cannot_be_exported_leaves_nothing(train: Callable[..., RunFolder]):
+    run = train("model=ngram", "metric=val/loss")
+    with pytest.raises(InputError, match="counts n-grams and is no graph"):
+        export(str(run.path), "safetensors", NODE, 1)
+    assert list(run.path.glob("exports/*")) == []
+
+
+@pytest.mark.slow
 def test_a_wrong_export_is_deleted(train: Callable[..., RunFolder], monkeypatch):
     """The weights are shaken on their way into the file; the run is as it was."""
     from loomlab.format import safetensors

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.text.encode import encode_documents, tokenize_to
+from loomlab.text.encode import CHUNK_BYTES, encode_documents, tokenize_to
 from loomlab.text.token_file import TokenFile
 from loomlab.tokenizer.byte import Byte
 from loomlab.tokenizer.byte_bpe import ByteBPE
@@ -39,7 +39,8 @@ def test_blank_documents_are_dropped_and_counted(tmp_path, tokenizer, caplog):
 
 
 def test_many_chunks_keep_the_order(tokenizer):
-    documents = [f"{number} " + ALICE[: 9000 + number] for number in range(300)]
+    documents = [f"{number} " + ALICE[: 2000 + number] for number in range(300)]
+    assert sum(map(len, documents)) > 2 * CHUNK_BYTES
     encoded = list(encode_documents(documents, tokenizer))
     assert len(encoded) == 300
     assert [tokenizer.decode(ids[:4]).split()[0] for ids, *_ in encoded[:200:50]] == [

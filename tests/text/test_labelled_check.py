@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from loomlab.compose.gate import check
 from loomlab.text.labelled_check import problems
 
 
@@ -48,16 +49,22 @@ def test_labels_that_are_not_used_are_not_looked_at(tmp_path: Path):
         ("text,label\n" + "x,good\ny,bad\n" * 5 + "z,odd\n", "the label 'odd' of this held-out"),
     ],
 )
-def test_the_command_refuses(tmp_path: Path, content: str, words: str):
-    path = tmp_path / "a.csv"
-    path.write_text(content)
+def test_the_gate_refuses(tmp_path: Path, content: str, words: str):
+    given = ["objective=classification", "corpus=labelled", f"corpus.path={tmp_path / 'a.csv'}"]
+    (tmp_path / "a.csv").write_text(content)
     every = "corpus.validation_every=" + ("11" if "odd" in content else "10")
+    assert words in check([*given, every]).message()
+
+
+def test_the_command_refuses(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\nx,good\ny,\n")
     command = [
         sys.executable, "-m", "loomlab", "train", "objective=classification", "corpus=labelled",
-        f"corpus.path={path}", every,
+        f"corpus.path={path}",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
-    assert words in done.stderr
+    assert "a.csv, line 3: no label" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "outputs").exists()

@@ -2,15 +2,13 @@
 
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from tests.patience import PATIENCE
+from tests.warm import forkserver
 
 from loomlab.errors import InputError
 from loomlab.text.cache import build_once
@@ -19,34 +17,44 @@ from loomlab.tokenizer.base import tokenizer_hash
 from loomlab.tokenizer.byte import Byte
 
 ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
-WORKER = """
-import logging, sys, time
-from pathlib import Path
-logging.basicConfig(level=logging.INFO, format="%(message)s")
-from loomlab.text.prepare import cached_token_files
-from loomlab.tokenizer.base import tokenizer_hash
-from loomlab.tokenizer.byte import Byte
-cache, alice = Path(sys.argv[1]), sys.argv[2]
-text = open(alice).read()
-def documents(split):
-    for number in range(60 if split == "train" else 3):
-        while number == 30 and not (cache / "go_on").exists():
-            time.sleep(0.01)
-        yield f"{number} {text}"
-tokenizer = Byte().train()
-(cache / f"ready{sys.argv[3]}").touch()
-while not (cache / "go").exists():
-    time.sleep(0.01)
-files = cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
-print(len(files[0]), files[0].manifest.tokens_sha256)
-"""
+
+
+def work(cache, number):
+    """Prepare tokens, and stand still half-way until there is a file go_on."""
+    text = ALICE.read_text()
+
+    def documents(split):
+        for each in range(60 if split == "train" else 3):
+            while each == 30 and not (cache / "go_on").exists():
+                time.sleep(0.01)
+            yield f"{each} {text}"
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", force=True, filename=cache / f"log{number}"
+    )
+    tokenizer = Byte().train()
+    (cache / f"ready{number}").touch()
+    while not (cache / "go").exists():
+        time.sleep(0.01)
+    files = cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
+    result = {"tokens": len(files[0]), "sha256": files[0].manifest.tokens_sha256}
+    (cache / f"result{number}").write_text(json.dumps(result))
 
 
 def start(cache, number=0):
-    """A process that prepares tokens, and stands still half-way until there is a file go_on."""
-    command = [sys.executable, "-c", WORKER, str(cache), str(ALICE), str(number)]
-    with open(cache / f"log{number}", "w") as log:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    process = forkserver.Process(target=work, args=(cache, number), daemon=True)
+    process.start()
+    return process
+
+
+def ended(process):
+    """Its exit code."""
+    process.join(PATIENCE)
+    return process.exitcode
+
+
+def result(cache, number=0):
+    return json.loads((cache / f"result{number}").read_text())
 
 
 def said(cache):
@@ -56,7 +64,7 @@ def said(cache):
 def wait_for(condition, processes):
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert all(process.poll() is None for process in processes)
+        assert all(process.is_alive() for process in processes)
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
 
@@ -66,16 +74,16 @@ def test_kill_during_tokenization_leaves_nothing_half_and_is_repaired(tmp_path):
     killed = start(tmp_path)
     written = "tokens/*.tmp/train/tokens.bin"
     wait_for(lambda: any(f.stat().st_size for f in tmp_path.glob(written)), [killed])
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
+    killed.kill()
+    assert ended(killed) == -signal.SIGKILL
     assert list(tmp_path.glob("tokens/*.tmp"))
     assert not list(tmp_path.glob("tokens/*/manifest.json"))
     (tmp_path / "go_on").touch()
     second = start(tmp_path)
-    out, _ = second.communicate()
-    assert second.returncode == 0, said(tmp_path)
-    assert int(out.split()[0]) == sum(len(f"{n} ") + len(ALICE.read_text()) + 1 for n in range(60))
+    assert ended(second) == 0, said(tmp_path)
+    assert result(tmp_path)["tokens"] == sum(
+        len(f"{n} ") + len(ALICE.read_text()) + 1 for n in range(60)
+    )
     assert not list(tmp_path.glob("tokens/*.tmp"))
 
 
@@ -85,9 +93,8 @@ def test_two_processes_do_the_work_once(tmp_path):
     (tmp_path / "go").touch()
     wait_for(lambda: "waiting for another process" in said(tmp_path), both)
     (tmp_path / "go_on").touch()
-    results = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said(tmp_path)
-    assert results[0] == results[1]
+    assert [ended(process) for process in both] == [0, 0], said(tmp_path)
+    assert result(tmp_path, 0) == result(tmp_path, 1)
     assert said(tmp_path).count("tokenized train") == 1
     assert said(tmp_path).count("waiting for another process") == 1
 

@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,13 +51,19 @@ class RottenTomatoes(LabelledCorpus):
 
     def reviews(self, split: str) -> list[dict[str, str]]:
         """The rows of a split: category, text and movie_name."""
-        with bz2.open(self.file(), "rt", encoding="utf-8", newline="") as table:
-            rows = [row for row in csv.DictReader(table) if row["category"] != "plot"]
-        films = sorted({row["movie_name"] for row in rows})
+        kept, films = _table(self.file())
         held_out = set(films[self.validation_every - 1 :: self.validation_every])
-        first = {_words(row["text"]): row for row in reversed(rows)}
-        kept = [r for r in first.values() if (r["movie_name"] in held_out) == (split != "train")]
-        return sorted(kept, key=lambda row: hashlib.sha256(row["text"].encode()).digest())
+        return [row for row in kept if (row["movie_name"] in held_out) == (split != "train")]
+
+
+@functools.lru_cache(maxsize=1)  # texts and labels of both splits are read several times
+def _table(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    """All reviews in their order, and the names of all films."""
+    with bz2.open(path, "rt", encoding="utf-8", newline="") as table:
+        rows = [row for row in csv.DictReader(table) if row["category"] != "plot"]
+    first = {_words(row["text"]): row for row in reversed(rows)}
+    kept = sorted(first.values(), key=lambda r: hashlib.sha256(r["text"].encode()).digest())
+    return kept, sorted({row["movie_name"] for row in rows})
 
 
 def _words(text: str) -> str:
