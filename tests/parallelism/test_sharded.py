@@ -63,10 +63,10 @@ def test_what_cannot_work_on_parts_is_refused(overrides: list[str], said: str):
     assert said in check(overrides, False).message()
 
 
-@pytest.mark.parametrize(("option", "technique"), fast_slow_soak(
+@pytest.mark.parametrize("pair", fast_slow_soak(
     [(option, technique) for technique in TECHNIQUES for option in CUT],
     fast=zip(["fsdp2_tp", "fsdp2", "tp", "fsdp2_tp", "fsdp2"], TECHNIQUES, strict=True),
-))  # fmt: skip
-def test_what_works_on_parts_is_let_through(option: str, technique: str):
-    given = [f"parallelism={option}", f"compression=[{technique}]"]
+), ids="-".join)  # fmt: skip
+def test_what_works_on_parts_is_let_through(pair: tuple[str, str]):
+    given = [f"parallelism={pair[0]}", f"compression=[{pair[1]}]"]
     assert not check(given, False).problems
