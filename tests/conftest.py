@@ -15,6 +15,7 @@ import pytest
 import setuptools  # noqa: F401  before the distutils of Python, which torch's inductor cannot use
 from tests.patience import limited
 from tests.warm import WarmProcess
+from tests.warm_ranks import served
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded, as `loom` does
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers would fight over the cores
@@ -75,6 +76,13 @@ def warm() -> Iterator[Callable[..., WarmProcess]]:
     yield start
     for process in processes:
         process.kill()
+
+
+@pytest.fixture
+def warm_ranks() -> Iterator[None]:
+    """Runs of this process start their further processes with the imports done."""
+    with served():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from tests.marks import fast_slow_soak
-from tests.patience import PATIENCE
 from tests.small_disk import small_disk
 from tests.warm import WarmProcess
 
@@ -18,8 +16,9 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 MODEL = ["model.layers=2", "model.width=128", "model.heads=2"]
-RUN = [*MODEL, "budget.steps=400", "callbacks=[checkpoint]", "runtime=plain"]
-EVERY = ["callbacks.checkpoint.every_n_train_steps=10", "trainer.val_every_n_steps=50"]
+RUN = [*MODEL, "budget.steps=60", "callbacks=[checkpoint]", "runtime=plain"]
+EVERY = ["callbacks.checkpoint.every_n_train_steps=10", "trainer.val_every_n_steps=30"]
+BETWEEN = 26  # a step after two checkpoints and before the first best one, which takes more space
 STEP = 1 << 12
 
 
@@ -34,8 +33,8 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def start(warm: Callable[..., WarmProcess], disk: Path, tmp_path: Path):
     """Start `loom train` with its output on the small disk."""
 
-    def run(*overrides: str) -> WarmProcess:
-        return warm(["train", *overrides], tmp_path, together=True)
+    def run(*overrides: str, stop_at: int | None = None) -> WarmProcess:
+        return warm(["train", *overrides], tmp_path, together=True, stop_at=stop_at)
 
     return run
 
@@ -57,15 +56,12 @@ def test_a_disk_that_fills_up(
 ):
     """`share` of a checkpoint's size is left when the disk is filled, between two saves."""
     folder = RunFolder(disk / f"run-{share}")
-    process = start(*tiny(*RUN, *EVERY, f"paths.output_dir={folder.path}"))
-    previous = folder.checkpoints / "previous.ckpt"
-    end = time.monotonic() + PATIENCE
-    while not previous.is_file():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.005)
-    size = previous.stat().st_size
+    given = tiny(*RUN, *EVERY, f"paths.output_dir={folder.path}")
+    process = start(*given, stop_at=BETWEEN)
+    process.stands_still()
+    size = (folder.checkpoints / "previous.ckpt").stat().st_size
     filler = fill(disk, int(size * share))
+    process.go_on()
     output, _ = process.communicate()
     assert process.returncode == 1, output
     assert "Traceback" not in output
@@ -84,7 +80,7 @@ def test_a_disk_that_fills_up(
     assert folder.summary()["status"] == "finished"
     steps = [row["step"] for row in read_metrics(folder.metrics) if "train/loss" in row]
     assert steps == sorted(set(steps))
-    assert steps[-1] == 400
+    assert steps[-1] == 60
     subprocess.run(["rm", "-r", str(folder.path)], check=True)
 
 

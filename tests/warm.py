@@ -18,7 +18,8 @@ from pathlib import Path
 
 from tests.patience import PATIENCE
 
-IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.parallelism.local_sgd"]
+IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.run.worker",
+            "loomlab.parallelism.local_sgd"]  # fmt: skip
 PATH = list(sys.path)  # before any test has added a folder
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(IMPORTED)
@@ -41,7 +42,7 @@ def stand_still(at: int, reached: Path, go_on: Path) -> None:
 
 def begin(
     arguments: Sequence[str], folder: Path, environment: dict[str, str], outputs: Sequence[Path],
-    places: Sequence[str], stop: tuple[int, Path, Path] | None,
+    places: Sequence[str], stop: tuple[int, Path, Path] | None, ranks: int,
 ) -> None:  # fmt: skip
     """What the forked process does; it leads a session of its own."""
     import torch
@@ -57,6 +58,10 @@ def begin(
     torch.set_num_threads(int(environment.get("OMP_NUM_THREADS", torch.get_num_threads())))
     sys.path[:] = [str(folder), *places]
     sys.argv = ["loom", *arguments]
+    if ranks:
+        from tests.warm_ranks import keep_spares
+
+        keep_spares(ranks)
     if stop is not None:
         stand_still(*stop)
     main(list(arguments))
@@ -67,11 +72,12 @@ class WarmProcess:
 
     def __init__(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None,
-        *, together: bool = False, stop_at: int | None = None,
+        *, together: bool = False, stop_at: int | None = None, ranks: int = 0,
     ) -> None:  # fmt: skip
         """`together`: errors are part of the output, as with stderr=STDOUT.
 
         `stop_at`: before this optimizer step training stands still until `go_on()`.
+        `ranks`: this many further processes of the run are forked, too.
         """
         self._kept = tempfile.TemporaryDirectory(prefix="loom-output-")
         paths = [Path(self._kept.name, name) for name in ("output", "errors")]
@@ -81,7 +87,7 @@ class WarmProcess:
         stop = None if stop_at is None else (stop_at, self._reached, self._go_on)
         given = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
         self._process = forkserver.Process(
-            target=begin, args=(self.args, Path(folder), given, self._paths, PATH, stop)
+            target=begin, args=(self.args, Path(folder), given, self._paths, PATH, stop, ranks)
         )
         self._process.start()
 

@@ -1,15 +1,11 @@
 """Nothing is computed twice."""
 
-from collections.abc import Callable
-from typing import Any
-
 from loomlab.activation_checkpointing.none import NoCheckpointing
+from loomlab.compose.gate import check
 from loomlab.model.gpt import GPTConfig
 
 
-def test_it_is_the_default(rehearsed: Callable[[str], Any]):
-    from loomlab.compose.gate import check
-
+def test_it_is_the_default():
     config = check(["logger=none"]).configs[0]
     assert config.activation_checkpointing["_target_"].endswith(".NoCheckpointing")
 

@@ -22,7 +22,8 @@ SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 RUN = ["budget.steps=3", "callbacks=[checkpoint]", "trainer.val_every_n_steps=2"]
 COMPILED = "compile=default"
 KINDS = {
-    "gpt": [*SMALL, "callbacks=[checkpoint,samples,activation_norms]"],
+    "gpt": [*SMALL, "callbacks=[checkpoint,samples,activation_norms]",
+            "callbacks.samples.length=4"],
     "bert": [*SMALL, "model=bert", "objective=mlm"],
     "hf": [
         "model=hf", "model.architecture_type=gpt2",

@@ -1,9 +1,12 @@
 """`loom study`: the sweeps of a folder, drawn, and taken up again."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from tests import warm
 
 from loomlab.entry.cli import main
 from loomlab.entry.study import run
@@ -45,8 +48,20 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., l
     return folder
 
 
+@pytest.fixture
+def forked(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The study, its sweeps forked with their imports done instead of begun from nothing."""
+
+    def start(command: list[str]) -> "subprocess.CompletedProcess[str]":
+        assert command[1:3] == ["-m", "loomlab"], command
+        return warm.run(command[3:], tmp_path)
+
+    monkeypatch.setattr("loomlab.report.study.subprocess", SimpleNamespace(run=start))
+    return study
+
+
 @pytest.mark.slow
-def test_run_reuse_and_redraw(study: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_run_reuse_and_redraw(forked: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     assert run(["mini", "--smoke"]) == 0
     first = capfd.readouterr().out
     assert first.count("$ loom train -m") == 2
@@ -69,8 +84,8 @@ def test_run_reuse_and_redraw(study: Path, tmp_path: Path, capfd: pytest.Capture
     (output / "table.md").unlink()
     assert run(["mini", "--smoke", "--redraw", "--publish"]) == 0
     assert (output / "table.md").read_text() == table
-    assert table in (study / "README.md").read_text()
-    assert (study / "figure.png").is_file()
+    assert table in (forked / "README.md").read_text()
+    assert (forked / "figure.png").is_file()
     assert [(r.path / "summary.json").stat().st_mtime_ns for r in find_runs(output)] == moments
 
 

@@ -11,6 +11,7 @@ from loomlab.sweep.plan import plan
 Perform = Callable[[dict[str, list[str]], Path], None]
 
 
+@pytest.mark.slow
 def test_what_starts_from_nothing_composes():
     study = find_study("distillation")
     for name, words in study.commands(False, []).items():

@@ -1,8 +1,6 @@
 """experiments/own_option does what its README says."""
 
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
+from tests import warm
 
 from loomlab.compose.gate import check
 from loomlab.entry import options
@@ -127,19 +126,9 @@ def test_from_elsewhere_as_a_user_types_it(
 
     shutil.copytree(FOLDER, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "elsewhere").mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "loomlab",
-        "train",
-        "--config-dir",
-        tmp_path / "copy" / "conf",
-    ]
-    done = subprocess.run(
-        [*command, *tiny(*SMALL, "objective=focal", "budget.steps=1")],
-        cwd=tmp_path / "elsewhere", env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True,
-    )  # fmt: skip
+    command = ["train", "--config-dir", str(tmp_path / "copy" / "conf")]
+    given = tiny(*SMALL, "objective=focal", "budget.steps=1")
+    done = warm.run([*command, *given], tmp_path / "elsewhere")
     assert done.returncode == 0, done.stderr
     folder = RunFolder(tmp_path / "run")
     assert folder.summary()["choice"]["objective"] == "focal"

@@ -60,6 +60,7 @@ def test_figures_are_of_the_same_round(bench: ModuleType):
     assert "ddp: held-out loss 9.000, not 7.000" in bench.remarks([alone, plain, ours], 2)
 
 
+@pytest.mark.slow
 def test_every_option_is_a_program_that_differs_in_nothing_else(bench: ModuleType, tmp_path: Path):
     setting = bench.parallel_setting(bench.parser().parse_args([]), tmp_path)
     options, rest = {"single"}, []

@@ -14,6 +14,7 @@ REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2", "objective=classification"]
 
 
+@pytest.mark.slow
 def test_every_sweep_has_three_seeds_that_compose():
     study = find_study("peft")
     assert list(study.sweeps) == ["full", "lora", "adapters", "ia3"]

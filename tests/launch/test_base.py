@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests import warm
 from tests.marks import fast_slow_soak
 
 from loomlab.launch.base import Launch, Task, available_cores
@@ -150,7 +150,7 @@ def command(tmp_path: Path, tiny: Callable[..., list[str]]) -> Iterator[list[str
              if not o.startswith(dropped)]  # fmt: skip
     texts = Path(__file__).parents[1] / "data"
     paths = f"corpus.path={texts / 'alice.txt'},short.txt,{texts / 'moby_dick.txt'}"
-    return [sys.executable, "-m", "loomlab", "train", "-m", *given, paths, "paths.sweep_dir=swept"]
+    return ["train", "-m", *given, paths, "paths.sweep_dir=swept"]
 
 
 @pytest.mark.parametrize("name", fast_slow_soak(MADE, slow=["local", "slurm"]))
@@ -160,10 +160,8 @@ def test_the_same_ledger_on_each(
     if name == "slurm":
         request.getfixturevalue("slurm")
     settings = [f"launch={name}", *([] if name == "slurm" else ["launch.n_parallel=2"])]
-    run: dict[str, Any] = {"cwd": tmp_path, "capture_output": True, "text": True,
-                           "env": {**os.environ, "OMP_NUM_THREADS": "1"}}  # fmt: skip
     started = time.time()
-    done = subprocess.run([*command, *settings], **run)
+    done = warm.run([*command, *settings], tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     jobs = Ledger(tmp_path / "swept").jobs()
@@ -199,7 +197,7 @@ def test_secrets_are_not_given_to_what_writes_its_jobs_to_disk(
 @pytest.mark.slow
 def test_what_the_engine_refuses_is_a_sentence(slurm: Path, command: list[str], tmp_path: Path):
     given = [*command, "launch=slurm", "launch.partition=nowhere"]
-    done = subprocess.run(given, cwd=tmp_path, capture_output=True, text=True)
+    done = warm.run(given, tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stderr.endswith("sbatch refused the jobs: Batch job submission failed: "

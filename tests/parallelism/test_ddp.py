@@ -60,13 +60,21 @@ def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
 @pytest.fixture
 def start(warm: Callable[..., WarmProcess], tmp_path: Path) -> Start:
     """`loom train` as a process group of its own, which is killed when the test ends."""
-    return lambda *overrides: warm(["train", *overrides], tmp_path)
+    return lambda *overrides, ranks=1: warm(["train", *overrides], tmp_path, ranks=ranks)
 
 
-@pytest.mark.parametrize(
-    "kind", [k if k == "clm" else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
-)
-def test_two_processes_equal_one(train: Train, kind: str, same: Same):
+@pytest.mark.slow
+def test_a_process_of_its_own_equals_none(train: Train, same: Same):
+    """Started as a user's are: by a new Python, which imports everything."""
+    assert_two_equal_one(train, same, "clm")
+
+
+@pytest.mark.usefixtures("warm_ranks")
+def test_two_processes_equal_one(train: Train, same: Same):
+    assert_two_equal_one(train, same, "mlm")
+
+
+def assert_two_equal_one(train: Train, same: Same, kind: str) -> None:
     alone = train(*SMALL, *WHOLE, *KINDS[kind], folder="alone")
     pair = train(*SMALL, *WHOLE, *KINDS[kind], *PAIR, folder="pair")
     assert len(read_metrics(pair.metrics)) == 4
@@ -93,7 +101,8 @@ def test_devices_are_processes():
 @pytest.mark.soak
 def test_two_jobs_of_a_sweep(start: Start, tiny: Tiny, tmp_path: Path):
     given = [o for o in tiny(*SMALL, *PAIR) if "output_dir" not in o]
-    process = start("-m", *given, f"paths.sweep_dir={tmp_path / 'swept'}", "seed=1,2")
+    swept = f"paths.sweep_dir={tmp_path / 'swept'}"
+    process = start("-m", *given, swept, "seed=1,2", ranks=2)  # one for each job
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     runs = find_runs(tmp_path / "swept")
@@ -228,13 +237,14 @@ def test_a_signal_while_others_are_still_starting_ends_them(
     start: Start, tiny: Tiny, tmp_path: Path
 ):
     folder = RunFolder(tmp_path / "run")
-    process = start(*tiny(*SMALL, *PAIR, *ENDLESS))
+    process = start(*tiny(*SMALL, *PAIR, *ENDLESS), ranks=0)  # it takes its time to import
     wait_until(lambda: bool(workers(folder.path)))
     os.kill(process.pid, signal.SIGTERM)
     assert_quit(process, folder)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_ranks")
 def test_fewer_bytes_and_nearly_the_same_losses(train: Train):
     steps = ["budget.steps=8", "trainer.val_every_n_steps=8", "model.width=32"]
     alone = train(*SMALL, *steps, folder="alone")
@@ -259,6 +269,7 @@ def test_fewer_bytes_and_nearly_the_same_losses(train: Train):
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("warm_ranks")
 def test_messages_of_several_buckets_do_not_overtake_each_other(train: Train):
     """Weights of 19 MB, which DDP sends in buckets of 1 MB and more."""
     more = ["parallelism.communication=power_sgd", "parallelism.power_sgd_start=2"]

@@ -13,6 +13,8 @@ from loomlab.run.metrics_file import read_metrics
 
 Train = Callable[..., RunFolder]
 Same = Callable[[RunFolder, RunFolder], None]
+pytestmark = pytest.mark.usefixtures("warm_ranks")
+TEXTS = ["probe=[samples]", "probe.samples.length=4", "callbacks.samples.length=4"]
 SMALL = ["model.layers=2", "model.width=16", "model.heads=2", "runtime=plain"]
 LONG = [*SMALL, "budget.steps=20", "trainer.val_every_n_steps=10", "trainer.gradient_clip_val=0.1"]
 FOUR = ["parallelism=fsdp2_tp"]
@@ -21,7 +23,7 @@ FOUR = ["parallelism=fsdp2_tp"]
 @pytest.mark.soak
 def test_four_processes_go_on_from_one_and_save_the_whole(train: Train, same: Same):
     given = [*LONG, "scheduler=constant", "callbacks=[checkpoint,guard,samples]",
-             "probe=[samples]"]  # fmt: skip
+             *TEXTS]  # fmt: skip
     straight = train(*given, "budget.steps=30", folder="straight")
     folder = train(*given, "budget.steps=10")
     train(*given, "budget.steps=30", *FOUR, f"resume={folder.path}")

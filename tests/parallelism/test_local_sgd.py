@@ -19,6 +19,7 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 Train = Callable[..., RunFolder]
+pytestmark = pytest.mark.usefixtures("warm_ranks")
 STEPS, WIDTH = 6, 8
 
 
@@ -118,7 +119,6 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], off: floa
         torch.testing.assert_close(other[key], value, rtol=0, atol=off)
 
 
-@pytest.mark.slow
 def test_an_outer_step_after_every_inner_one_is_ddp(pair: list[dict[str, Any]]):
     for found in pair:
         same(found["ddp"], found["every step"], off=1e-6)
@@ -126,7 +126,6 @@ def test_an_outer_step_after_every_inner_one_is_ddp(pair: list[dict[str, Any]]):
     assert pair[0]["bytes"] == STEPS * 4 * numbers
 
 
-@pytest.mark.soak
 def test_processes_go_apart_and_the_mean_is_shown(pair: list[dict[str, Any]]):
     first, second = pair
     assert not torch.equal(first["own"]["0.weight"], second["own"]["0.weight"])
@@ -135,7 +134,6 @@ def test_processes_go_apart_and_the_mean_is_shown(pair: list[dict[str, Any]]):
     same(first["unbroken"], second["unbroken"])
 
 
-@pytest.mark.soak
 def test_a_round_is_taken_up_in_its_middle(pair: list[dict[str, Any]]):
     """Each process has its weights and its own optimizer again."""
     for found in pair:

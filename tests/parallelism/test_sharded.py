@@ -11,11 +11,14 @@ from loomlab.run.folder import RunFolder
 
 Train = Callable[..., RunFolder]
 Same = Callable[[RunFolder, RunFolder], None]
+pytestmark = pytest.mark.usefixtures("warm_ranks")
 GIVEN = [
     *("model.layers=2", "model.width=16", "model.heads=2", "runtime=plain", "budget.steps=8"),
     *("trainer.gradient_clip_val=0.1", "trainer.val_every_n_steps=4", "scheduler=constant"),
     *("callbacks=[checkpoint,guard]",),
 ]
+CUT = ["fsdp2", "tp", "fsdp2_tp"]
+TECHNIQUES = ["lora", "pissa", "prune_magnitude", "gptq", "low_rank"]
 ADAPTERS = [
     *("model=bert", "objective=mlm", "compression=[lora,quantize_int8]"),
     *("compression.lora.rank=2", "optimizer.lr=0.01"),
@@ -60,8 +63,10 @@ def test_what_cannot_work_on_parts_is_refused(overrides: list[str], said: str):
     assert said in check(overrides, False).message()
 
 
-@pytest.mark.parametrize("option", ["fsdp2", "tp", "fsdp2_tp"])
-@pytest.mark.parametrize("technique", ["lora", "pissa", "prune_magnitude", "gptq", "low_rank"])
-def test_what_works_on_parts_is_let_through(option: str, technique: str):
-    given = [f"parallelism={option}", f"compression=[{technique}]"]
+@pytest.mark.parametrize("pair", fast_slow_soak(
+    [(option, technique) for technique in TECHNIQUES for option in CUT],
+    fast=zip(["fsdp2_tp", "fsdp2", "tp", "fsdp2_tp", "fsdp2"], TECHNIQUES, strict=True),
+), ids="-".join)  # fmt: skip
+def test_what_works_on_parts_is_let_through(pair: tuple[str, str]):
+    given = [f"parallelism={pair[0]}", f"compression=[{pair[1]}]"]
     assert not check(given, False).problems

@@ -10,6 +10,7 @@ from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 Train = Callable[..., RunFolder]
+pytestmark = pytest.mark.usefixtures("warm_ranks")
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2", "runtime=plain",
          "callbacks=[checkpoint]", "scheduler=constant",
          "trainer.val_every_n_steps=2"]  # fmt: skip

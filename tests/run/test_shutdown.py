@@ -19,8 +19,8 @@ from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import read_metrics
 from loomlab.run.shutdown import SIGNALS, Stopped
 
-STEPS = 48
-HALFWAY = 24  # where a run that is to be killed waits for it at the latest
+STEPS = 24
+HALFWAY = 12  # where a run that is to be killed waits for it at the latest
 LONG = [
     f"budget.steps={STEPS}", "trainer.val_every_n_steps=5", "optimizer.lr=0.01",
     "callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=1",
@@ -31,7 +31,7 @@ KINDS = {
     "accumulated": ["trainer.accumulate_grad_batches=2", "optimizer=muon"],
     "every_validation": ["callbacks.checkpoint.every_n_train_steps=null"],
     "workers": ["corpus.workers=2", "corpus.max_samples=30"],
-    "epochs": ["budget.steps=null", "budget.epochs=8", "corpus.max_samples=24"],
+    "epochs": ["budget.steps=null", "budget.epochs=4", "corpus.max_samples=24"],
     "tokens": ["budget.steps=null", f"budget.tokens={STEPS * 64}"],
     "together": [
         "regularization=[ema,layer_drop,dropout_light]",
