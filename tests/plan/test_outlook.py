@@ -91,6 +91,7 @@ def test_what_is_too_large_does_not_fit(config_of: Callable[..., Any]):
     assert not figures(config_of(), memory_gb=1e-4)["plain"]["fits"]
 
 
+@pytest.mark.slow
 def test_gpt_small_on_1024_devices_is_planned():
     catalog = Catalog(all_conf_dirs())
     plan = planned(["model=gpt_small", "parallelism=fsdp2", "hardware=h100",
