@@ -21,6 +21,7 @@ def figures(config: Any, **settings: Any) -> dict[str, Any]:
     return outlook(config, GPU(**settings), PLAIN).figures()
 
 
+@pytest.mark.slow
 def test_a_thousand_processes_hold_a_thousandth_each(config_of: Callable[..., Any]):
     """Weights are cut by rows: of fewer than 1,024, the first process has a whole one."""
     spread = ["parallelism=fsdp2", "parallelism.devices=8", "parallelism.num_nodes=128",
