@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.warm import WarmProcess
 
 from loomlab.run.ledger import Ledger
 from loomlab.run.metrics_reading import read_so_far
@@ -152,28 +152,26 @@ def test_it_answers_without_torch(runs: Path):
 
 @pytest.mark.slow
 def test_a_sweep_while_it_runs_and_when_it_is_over(
-    verb: Verb, tiny: Callable[..., list[str]], tmp_path: Path
+    verb: Verb, warm: Callable[..., WarmProcess], tiny: Callable[..., list[str]], tmp_path: Path
 ):
     sweep = tmp_path / "swept"
     given = [o for o in tiny("model.layers=1", "model.width=16", "model.heads=2")
              if not o.startswith("paths.output_dir")]  # fmt: skip
     command = [
-        sys.executable, "-m", "loomlab", "train", "-m", *given, f"paths.sweep_dir={sweep}",
-        "optimizer.lr=0.001,1e30", "seed=1,2", "budget.steps=40", "trainer.val_every_n_steps=4",
+        "train", "-m", *given, f"paths.sweep_dir={sweep}", "sweep=list",
+        "optimizer.lr=0.001,0.001,1e30", "seed=1,2,1", "budget.steps=40",
+        "trainer.val_every_n_steps=4",
     ]  # fmt: skip
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    process = warm(command, tmp_path, together=True)
     seen: set[str] = set()
     while process.poll() is None:
         if sweep.is_dir() and Ledger(sweep).jobs():
             code, out, err = verb("compare", sweep, "--export", "csv")
             assert code == 0, err
             rows = list(csv.DictReader(io.StringIO(out)))
-            assert len(rows) == 4
+            assert len(rows) == 3
             seen |= {row["state"] for row in rows}
-        time.sleep(0.5)
+        time.sleep(0.2)
     assert {"pending", "running", "done"} <= seen, process.communicate()[0]
     code, out, _ = verb("compare", sweep)
     assert code == 0

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.conftest import TINY
 
+from loomlab.compose.composer import compose_job, composing
 from loomlab.entry.compress_source import beginning_of
 from loomlab.quoting import override
 from loomlab.report.collect import collect
@@ -15,19 +17,26 @@ from loomlab.report.page_data import page_data
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import DONE, Ledger
 from loomlab.run.loading import FinishedRun
+from loomlab.run.session import execute, record_choice
 
 SMALL = ["model.layers=1", "model.width=32", "model.heads=2"]
 Ended = Callable[..., tuple[int, str]]
 
 
-@pytest.fixture
-def parent(train: Callable[..., RunFolder]) -> RunFolder:
-    return train(*SMALL, folder="parent")
+@pytest.fixture(scope="module")
+def parent(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A finished run, of which nothing is changed."""
+    folder = RunFolder(tmp_path_factory.mktemp("parent") / "parent")
+    paths = [f"paths.cache_dir={cache_dir}", f"paths.output_dir={folder.path}"]
+    overrides = [*TINY, *SMALL, *paths]
+    with composing():
+        config = record_choice(compose_job(overrides))
+    folder.create(config, overrides)
+    execute(config, folder)
+    return folder
 
 
-def test_a_stack_is_applied_to_a_finished_run(
-    parent: RunFolder, ended: Ended, tmp_path: Path, train: Callable[..., RunFolder]
-):
+def test_a_stack_is_applied_to_a_finished_run(parent: RunFolder, ended: Ended, tmp_path: Path):
     given = ["compression=[quantize_int8,prune_magnitude]", f"paths.output_dir={tmp_path / 'out'}"]
     code, said = ended("compress", parent.path, *given)
     assert code == 0, said
@@ -57,9 +66,9 @@ def test_a_stack_is_applied_to_a_finished_run(
 
 
 def test_a_transformers_folder_is_compressed_as_well(
-    ended: Ended, tmp_path: Path, tiny: Callable[..., list[str]], train: Callable[..., RunFolder]
+    parent: RunFolder, ended: Ended, tmp_path: Path, tiny: Callable[..., list[str]]
 ):
-    model = train(*SMALL, folder="parent").model
+    model = parent.model
     settings = [o for o in tiny(folder="out") if not o.startswith("tokenizer")]
     code, said = ended("compress", model, *settings, "compression=[gptq]")
     assert code == 0, said

@@ -39,6 +39,7 @@ def test_json_and_the_exit_code_of_what_does_not_fit(capsys: pytest.CaptureFixtu
     assert found["recomputed"]["flops_per_step"] > found["plain"]["flops_per_step"]
 
 
+@pytest.mark.slow
 def test_layouts_are_a_table_too(capsys: pytest.CaptureFixture[str]):
     assert run([*SMALL, "hardware.count=2", "--suggest"]) == 0
     told = capsys.readouterr().out.splitlines()

@@ -9,7 +9,16 @@ import pytest
 
 from loomlab.run.folder import RunFolder
 
-Loom = Callable[..., subprocess.CompletedProcess[str]]
+Verb = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, in which the verb is run."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -20,9 +29,8 @@ Loom = Callable[..., subprocess.CompletedProcess[str]]
     ],
     ids=str,
 )
-def test_valid(loom: Loom, work: Path, arguments: list[str], printed: str):
-    done = loom("validate", *arguments)
-    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+def test_valid(verb: Verb, work: Path, arguments: list[str], printed: str):
+    assert verb("validate", *arguments) == (0, printed, "")
     assert list(work.iterdir()) == []
 
 
@@ -36,53 +44,57 @@ def test_valid(loom: Loom, work: Path, arguments: list[str], printed: str):
     ],
     ids=str,
 )
-def test_refused(loom: Loom, work: Path, arguments: list[str], words: list[str]):
-    done = loom("validate", *arguments)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert all(word in done.stderr for word in words)
-    assert "Traceback" not in done.stderr
+def test_refused(verb: Verb, work: Path, arguments: list[str], words: list[str]):
+    code, printed, said = verb("validate", *arguments)
+    assert (code, printed) == (2, "")
+    assert all(word in said for word in words)
+    assert "Traceback" not in said
     assert list(work.iterdir()) == []
 
 
 def test_what_train_would_not_resume_is_not_valid(
-    loom: Loom, train: Callable[..., RunFolder], tmp_path: Path
+    verb: Verb, train: Callable[..., RunFolder], tmp_path: Path
 ):
     run = train("model.layers=1", "model.width=16", "model.heads=2", "callbacks=[checkpoint]").path
-    assert loom("validate", f"resume={run}").stdout == "valid\n"
+    assert verb("validate", f"resume={run}") == (0, "valid\n", "")
     for change, words in {
         "seed=5": "a resumed run keeps its outcome axes, but seed",
         "optimizer.lrr=1": "did you mean lr?",
     }.items():
-        done = loom("validate", f"resume={run}", change)
-        assert done.returncode == 2
-        assert words in done.stderr
-    done = loom("validate", f"resume={tmp_path}")
-    assert "no run folder is there" in done.stderr
+        code, _, said = verb("validate", f"resume={run}", change)
+        assert code == 2
+        assert words in said
+    assert "no run folder is there" in verb("validate", f"resume={tmp_path}")[2]
     (tmp_path / "bare").mkdir()
     for name in ("config.yaml", "overrides.json"):
         shutil.copy(run / name, tmp_path / "bare" / name)
-    done = loom("validate", f"resume={tmp_path / 'bare'}")
-    assert done.returncode == 2
-    assert "no valid checkpoint is in" in done.stderr
+    code, _, said = verb("validate", f"resume={tmp_path / 'bare'}")
+    assert code == 2
+    assert "no valid checkpoint is in" in said
 
 
-def test_a_place_that_cannot_be_written_is_not_valid(loom: Loom, tmp_path: Path):
+def test_a_place_that_cannot_be_written_is_not_valid(verb: Verb, tmp_path: Path):
     (tmp_path / "file").write_text("")
     sweep = (["-m", "seed=1,2"], "paths.sweep_dir")
     for arguments, key in (([], "paths.output_dir"), ([], "paths.cache_dir"), sweep):
-        done = loom("validate", *arguments, f"{key}={tmp_path / 'file' / 'below'}")
-        assert done.returncode == 2
-        assert f"{key}=" in done.stderr
-        assert "cannot be written" in done.stderr
+        code, _, said = verb("validate", *arguments, f"{key}={tmp_path / 'file' / 'below'}")
+        assert code == 2
+        assert f"{key}=" in said
+        assert "cannot be written" in said
 
 
-def test_conf_folder_in_the_current_directory(loom: Loom, work: Path):
-    (work / "conf" / "model").mkdir(parents=True)
-    (work / "conf" / "model" / "tiny.yaml").write_text("defaults: [gpt, _self_]\nlayers: 1\n")
-    assert loom("validate", "model=tiny").returncode == 0
+def test_conf_folder_in_the_current_directory_of_a_process(
+    loom: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+):
+    conf = tmp_path / "work" / "conf"
+    (conf / "model").mkdir(parents=True)
+    (conf / "model" / "tiny.yaml").write_text("defaults: [gpt, _self_]\nlayers: 1\n")
+    done = loom("validate", "model=tiny")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "valid\n", "")
     done = loom("validate", "model=tiny", "model.layer=2")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean layers?" in done.stderr
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["conf"]
 
 
 def test_home_is_the_users_home(

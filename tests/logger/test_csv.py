@@ -16,7 +16,7 @@ def names(folder: RunFolder) -> set[str]:
     return {path.name for path in folder.path.iterdir()}
 
 
-def test_layout(train: Callable[..., RunFolder]):
+def test_layout_in_a_folder_that_is_no_run(train: Callable[..., RunFolder]):
     folder = train(*SMALL, "logger=csv", "seed=7")
     assert {path.name for path in (folder.path / "csv").iterdir()} == {
         "metrics.csv", "hparams.yaml",
@@ -33,10 +33,6 @@ def test_layout(train: Callable[..., RunFolder]):
     assert settings["seed"] == 7
     assert settings["model"]["width"] == 16
     assert settings["choice"]["logger"] == ["csv"]
-
-
-def test_its_folder_is_no_run(train: Callable[..., RunFolder]):
-    folder = train(*SMALL, "logger=csv")
     assert [run.path for run in find_runs(folder.path.parent)] == [folder.path]
 
 
@@ -47,6 +43,7 @@ def test_none_leaves_the_runs_own_file(train: Callable[..., RunFolder]):
     assert folder.summary()["choice"]["logger"] == []
 
 
+@pytest.mark.slow
 def test_many_are_csv_and_wandb(train: Callable[..., RunFolder]):
     folder = train(*SMALL, "logger=many", "logger.wandb.mode=offline")
     assert names(folder) >= {"metrics.csv", "csv", "wandb"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import wandb
+from tests.marks import fast_slow_soak
 
 from loomlab.run.folder import RunFolder
 
@@ -29,7 +30,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", fast_slow_soak(KINDS, ["model"], ["references", "checkpoints"]))
 def test_from_the_corpus_to_the_model(train: Callable[..., RunFolder], server: Any, kind: str):
     folder = train(*RUN, "callbacks=[checkpoint]", f"logger.wandb.artifacts={kind}")
     run = server.run().id
@@ -60,6 +61,7 @@ def test_from_the_corpus_to_the_model(train: Callable[..., RunFolder], server: A
             assert entry["size"] == path.stat().st_size
 
 
+@pytest.mark.slow
 def test_runs_on_the_same_text_used_the_same_version(train: Callable[..., RunFolder], server: Any):
     for number in (1, 2):
         train(*RUN, f"seed={number}", folder=f"run{number}")

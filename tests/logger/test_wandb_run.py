@@ -14,12 +14,13 @@ from tests.marks import fast_slow_soak
 from tests.patience import PATIENCE
 from tests.small_disk import fill, small_disk
 from tests.warm import WarmProcess
+from tests.warm import run as run_loom
 
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
 DROPOUT = ["model.layers=1", "model.width=16", "model.heads=2", "model.dropout=0.1"]
-STEPS, MIDDLE = 400, 100  # a test may act in the middle, where a run waits for it
+STEPS, MIDDLE = 60, 15  # a test may act in the middle, where a run waits for it
 LONG = [*DROPOUT, f"budget.steps={STEPS}", "callbacks=[checkpoint]", "runtime=plain"]
 VARIES = {"seconds", "train/tokens_per_second", "system/peak_memory_bytes"}
 pytestmark = pytest.mark.slow  # each starts processes of its own
@@ -75,7 +76,11 @@ def equal(start: Callable[..., WarmProcess], tmp_path: Path, undisturbed: Path):
     return check
 
 
-@pytest.mark.parametrize("replies", [False, True], ids=["closed port", "accepts and is silent"])
+@pytest.mark.parametrize(
+    "replies",
+    [pytest.param(False, id="closed port", marks=pytest.mark.soak),
+     pytest.param(True, id="accepts and is silent")],
+)  # fmt: skip
 def test_a_dead_server_means_offline(start: Callable, equal: Callable, replies: bool):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -222,7 +227,7 @@ def test_the_server_goes_away(start: Callable, equal: Callable, wandb_server: An
     """Training ends well; what did not arrive is on the disk, and can be sent."""
     process = start(
         "logger=wandb", "logger.wandb.finish_within=3", "probe=[samples]",
-        "probe.samples.length=4", "trainer.val_every_n_steps=100", stop_at=MIDDLE,
+        "probe.samples.length=4", "trainer.val_every_n_steps=20", stop_at=MIDDLE,
         **wandb_server.environment,
     )  # fmt: skip
     process.stands_still()
@@ -246,7 +251,7 @@ def test_the_server_falls_silent(start: Callable, wandb_server: Any, tmp_path: P
     """It takes connections and never replies: one table waits for it, and the next do not."""
     process = start(
         "logger=wandb", "logger.wandb.finish_within=1", "probe=[samples]",
-        "probe.samples.length=4", "trainer.val_every_n_steps=50", stop_at=MIDDLE,
+        "probe.samples.length=4", "trainer.val_every_n_steps=10", stop_at=MIDDLE,
         **{**wandb_server.environment, "WANDB_HTTP_TIMEOUT": "6"},
     )  # fmt: skip
     process.stands_still()
@@ -268,12 +273,9 @@ def test_each_job_of_a_sweep_is_a_run_in_its_group(
     tiny: Callable[..., list[str]], wandb_server: Any, tmp_path: Path
 ):
     overrides = [o for o in tiny(*DROPOUT) if not o.startswith("paths.output_dir")]
-    done = subprocess.run(
-        [sys.executable, "-m", "loomlab", "train", "-m", *overrides, "logger=wandb", "seed=1,2",
-         f"paths.sweep_dir={tmp_path / 'seeds'}"],
-        cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **wandb_server.environment},
-    )  # fmt: skip
+    sweep = ["seed=1,2", "launch.n_parallel=2", f"paths.sweep_dir={tmp_path / 'seeds'}"]
+    command = ["train", "-m", *overrides, "logger=wandb", *sweep]
+    done = run_loom(command, tmp_path, **wandb_server.environment)
     assert done.returncode == 0, done.stderr
     runs = list(wandb_server.runs.values())
     assert [run.fields["groupName"] for run in runs] == ["seeds", "seeds"]

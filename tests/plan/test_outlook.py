@@ -21,6 +21,7 @@ def figures(config: Any, **settings: Any) -> dict[str, Any]:
     return outlook(config, GPU(**settings), PLAIN).figures()
 
 
+@pytest.mark.slow
 def test_a_thousand_processes_hold_a_thousandth_each(config_of: Callable[..., Any]):
     """Weights are cut by rows: of fewer than 1,024, the first process has a whole one."""
     spread = ["parallelism=fsdp2", "parallelism.devices=8", "parallelism.num_nodes=128",
@@ -91,6 +92,7 @@ def test_what_is_too_large_does_not_fit(config_of: Callable[..., Any]):
     assert not figures(config_of(), memory_gb=1e-4)["plain"]["fits"]
 
 
+@pytest.mark.slow
 def test_gpt_small_on_1024_devices_is_planned():
     catalog = Catalog(all_conf_dirs())
     plan = planned(["model=gpt_small", "parallelism=fsdp2", "hardware=h100",

@@ -39,6 +39,7 @@ class Chromium:
         self.number, self.rest, self.session = 0, b"", ""
         self.console: list[str] = []
         self.requests: list[str] = []
+        self.page: Path | None = None  # the report it shows as it was opened
         (target,) = [
             t for t in self.call("Target.getTargets")["targetInfos"] if t["type"] == "page"
         ]
@@ -111,6 +112,7 @@ class Chromium:
         assert "errorText" not in done, done
         self.wait("document.body && document.body.dataset.ready === 'yes'")
         self.settle()
+        self.page = path
 
     def move(self, x: float, y: float) -> None:
         """Move the mouse."""

@@ -1,10 +1,9 @@
 """The page of a sweep, in a real browser."""
 
+import csv
 import io
 import json
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from loomlab.errors import InputError
 from loomlab.report.page import write_report
 from loomlab.run.ledger import Ledger
 
@@ -29,9 +27,18 @@ def report(make_sweep: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def opened(browser: Any, report: Path) -> Any:
-    browser.open(report)
+def seen(browser: Any, report: Path) -> Any:
+    """The page as it is opened, for tests that only look at it; opening it takes a second."""
+    if browser.page != report:
+        browser.open(report)
     return browser
+
+
+@pytest.fixture
+def opened(seen: Any) -> Iterator[Any]:
+    """The page as it is opened, for a test that changes it."""
+    yield seen
+    seen.page = None
 
 
 def drawn(browser: Any, figure: str) -> list[str]:
@@ -58,26 +65,47 @@ def type_filter(browser: Any, text: str) -> None:
     browser.settle()
 
 
-def test_loads_without_an_error_and_without_the_network(opened: Any, report: Path):
-    assert opened.console == []
-    assert opened.requests == [report.as_uri()]
-    assert "http" not in opened.js("performance.getEntriesByType('resource').map(e => e.name)")
+def test_loads_without_an_error_and_without_the_network(seen: Any, report: Path):
+    assert seen.console == []
+    assert seen.requests == [report.as_uri()]
+    assert "http" not in seen.js("performance.getEntriesByType('resource').map(e => e.name)")
     for figure in ("curves", "parallel", "importance", "effect", "pareto"):
-        assert opened.js(f"document.querySelectorAll('#{figure} .main-svg').length") > 0, figure
+        assert seen.js(f"document.querySelectorAll('#{figure} .main-svg').length") > 0, figure
 
 
-def test_a_screenshot_is_not_blank(opened: Any):
+def test_a_screenshot_is_not_blank(seen: Any):
     for figure in ("curves", "parallel", "pareto"):
-        opened.js(f"document.getElementById('{figure}').scrollIntoView({{block: 'center'}})")
-        opened.settle()
-        box = opened.js(
+        seen.js(f"document.getElementById('{figure}').scrollIntoView({{block: 'center'}})")
+        seen.settle()
+        box = seen.js(
             f"(b => [b.left, b.top, b.right, b.bottom])"
             f"(document.getElementById('{figure}').getBoundingClientRect())"
         )
-        picture = Image.open(io.BytesIO(opened.screenshot())).convert("RGB").crop(box)
+        picture = Image.open(io.BytesIO(seen.screenshot())).convert("RGB").crop(box)
         colours = picture.getcolors(1 << 24)
         vivid = sum(n for n, (r, g, b) in colours if max(r, g, b) - min(r, g, b) > 60)
         assert vivid > 300, f"{figure} shows nothing coloured"
+
+
+def test_pareto_front_is_what_no_run_beats(seen: Any):
+    points, front = seen.js(
+        "(g => [g.data[1].x.map((x, i) => [x, g.data[1].y[i]]),"
+        " g.data[0].x.map((x, i) => [x, g.data[0].y[i]])])(document.getElementById('pareto'))"
+    )
+    beaten = [p for p in points if any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)]
+    assert sorted(map(tuple, front)) == sorted(tuple(p) for p in points if p not in beaten)
+    assert front
+
+
+def test_samples_stand_side_by_side_and_failures_show_their_log(seen: Any):
+    heads = seen.js("[...document.querySelectorAll('#samples th')].map(h => h.textContent)")
+    assert len(heads) == 7
+    rows = seen.js("[...document.querySelectorAll('#samples tbody tr')].map(r => r.innerText)")
+    assert len(rows) == 4
+    assert all("curious dream" in row for row in rows)
+    failures = seen.js("document.getElementById('failures').textContent")
+    assert "RuntimeError: not enough memory" in failures
+    assert "tried to allocate 2 GiB" in failures
 
 
 def test_the_filter_changes_rows_and_curves(opened: Any):
@@ -172,21 +200,18 @@ def test_a_box_over_an_axis_keeps_the_runs_that_cross_there(opened: Any):
     assert len(drawn(opened, "curves")) == 15
 
 
-@pytest.mark.parametrize("x", ["step", "tokens", "flops", "seconds"])
-def test_curves_over_every_cost(opened: Any, report: Path, x: str):
-    opened.js(
-        f"(s => {{ s.value = '{x}'; s.dispatchEvent(new Event('change')) }})"
-        "(document.getElementById('curve-x'))"
-    )
-    number, xs = opened.js(
-        "(t => [t.customdata[0], t.x])(document.getElementById('curves').data[0])"
-    )
-    job = Ledger(report.parent).jobs()[number]
-    header, *rows = (report.parent / job.folder / "metrics.csv").read_text().split()
-    names = header.split(",")
-    kept = [dict(zip(names, row.split(","), strict=True)) for row in rows]
-    wanted = [float(row[x]) for row in kept if row["val/bits_per_byte"]]
-    assert xs == pytest.approx(wanted, rel=1e-6)
+def test_curves_over_every_cost(opened: Any, report: Path):
+    for x in ("step", "tokens", "flops", "seconds"):
+        opened.js(
+            f"(s => {{ s.value = '{x}'; s.dispatchEvent(new Event('change')) }})"
+            "(document.getElementById('curve-x'))"
+        )
+        first = "(t => [t.customdata[0], t.x])(document.getElementById('curves').data[0])"
+        number, xs = opened.js(first)
+        folder = report.parent / Ledger(report.parent).jobs()[number].folder
+        with (folder / "metrics.csv").open(newline="") as file:
+            wanted = [float(r[x]) for r in csv.DictReader(file) if r["val/bits_per_byte"]]
+        assert xs == pytest.approx(wanted, rel=1e-6), x
 
 
 def test_smoothing_and_log_scale(opened: Any):
@@ -205,27 +230,6 @@ def test_smoothing_and_log_scale(opened: Any):
     jumps = [sum(abs(a - b) for a, b in pairwise(y)) for y in (raw, smooth)]
     assert jumps[1] < 0.8 * jumps[0]
     assert opened.js("document.getElementById('curves').layout.yaxis.type") == "log"
-
-
-def test_pareto_front_is_what_no_run_beats(opened: Any):
-    points, front = opened.js(
-        "(g => [g.data[1].x.map((x, i) => [x, g.data[1].y[i]]),"
-        " g.data[0].x.map((x, i) => [x, g.data[0].y[i]])])(document.getElementById('pareto'))"
-    )
-    beaten = [p for p in points if any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)]
-    assert sorted(map(tuple, front)) == sorted(tuple(p) for p in points if p not in beaten)
-    assert front
-
-
-def test_samples_stand_side_by_side_and_failures_show_their_log(opened: Any):
-    heads = opened.js("[...document.querySelectorAll('#samples th')].map(h => h.textContent)")
-    assert len(heads) == 7
-    rows = opened.js("[...document.querySelectorAll('#samples tbody tr')].map(r => r.innerText)")
-    assert len(rows) == 4
-    assert all("curious dream" in row for row in rows)
-    failures = opened.js("document.getElementById('failures').textContent")
-    assert "RuntimeError: not enough memory" in failures
-    assert "tried to allocate 2 GiB" in failures
 
 
 def test_text_of_runs_is_never_run(browser: Any, make_sweep: Callable[..., Path], tmp_path: Path):
@@ -259,7 +263,11 @@ def test_what_got_in_as_html_would_not_be_run(opened: Any):
     assert any("Content Security Policy" in line for line in opened.console)
 
 
-@pytest.mark.parametrize("states", [{"pending": 3}, {"failed": 2}, {"running": 2, "pending": 1}])
+@pytest.mark.parametrize(
+    "states",
+    [{"pending": 3}, {"running": 2, "pending": 1},
+     pytest.param({"failed": 2}, marks=pytest.mark.soak)],
+)  # fmt: skip
 def test_a_sweep_of_which_nothing_is_finished(
     browser: Any, make_sweep: Callable[..., Path], tmp_path: Path, states: dict[str, int]
 ):
@@ -273,26 +281,8 @@ def test_a_sweep_of_which_nothing_is_finished(
 def test_100_runs_are_small_and_quick(
     browser: Any, make_sweep: Callable[..., Path], tmp_path: Path
 ):
-    path = write_report(make_sweep(tmp_path / "big", done=95, failed=5, rows=500))
+    path = write_report(make_sweep(tmp_path / "big", done=95, failed=5, rows=300))
     assert path.stat().st_size < 5e6
     browser.open(path)
     assert len(drawn(browser, "curves")) == 100
     assert browser.console == []
-
-
-def test_the_report_is_written_without_torch(make_sweep: Callable[..., Path], tmp_path: Path):
-    folder = make_sweep(tmp_path / "sweep")
-    code = (
-        "import sys\nfrom loomlab.report.page import write_report\n"
-        f"path = write_report({str(folder)!r})\n"
-        "print(path, 'torch' in sys.modules, 'plotly' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == [str(folder / "report.html"), "False", "False"], done.stderr
-    assert (folder / "report.html").stat().st_mode & 0o077 == 0
-
-
-def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="is no sweep"):
-        write_report(tmp_path)
-    assert list(tmp_path.iterdir()) == [], "asking leaves nothing behind"

@@ -1,12 +1,15 @@
 """What the page of a sweep is made of."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from loomlab.report.page import page
+from loomlab.errors import InputError
+from loomlab.report.page import page, write_report
 from loomlab.report.page_data import LEAST, page_data
 from loomlab.run.ledger import Ledger
 
@@ -87,3 +90,22 @@ def test_a_sweep_that_has_not_begun(make_sweep: Callable[..., Path], tmp_path: P
     assert data["metrics"] == []
     assert [run["best"] for run in data["runs"]] == [{}, {}]
     assert "2 pending" not in page(data), "the data is packed, not HTML"
+
+
+@pytest.mark.slow
+def test_the_report_is_written_without_torch(make_sweep: Callable[..., Path], tmp_path: Path):
+    folder = make_sweep(tmp_path / "sweep")
+    code = (
+        "import sys\nfrom loomlab.report.page import write_report\n"
+        f"path = write_report({str(folder)!r})\n"
+        "print(path, 'torch' in sys.modules, 'plotly' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == [str(folder / "report.html"), "False", "False"], done.stderr
+    assert (folder / "report.html").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="is no sweep"):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == [], "asking leaves nothing behind"

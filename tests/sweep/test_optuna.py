@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.search import package_conf
@@ -94,7 +95,7 @@ def bowl(rate: float) -> float:
     return (math.log10(rate) + 3) ** 2
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+@pytest.mark.parametrize("sampler", fast_slow_soak(["tpe", "cmaes"], ["tpe"], ["cmaes"]))
 def test_it_finds_the_bottom_of_a_bowl(bench: Callable[..., Bench], sampler: str):
     one = bench("optimizer.weight_decay=interval(0,1)", RATE, n_trials=30, sampler=sampler)
     keys = one.run(bowl)
@@ -229,7 +230,9 @@ def test_a_failed_job_that_ends_well_later(bench: Callable[..., Bench]):
     assert one.search.ask() is None
 
 
-@pytest.mark.parametrize("pruner", ["median", "asha", "hyperband"])
+@pytest.mark.parametrize(
+    "pruner", fast_slow_soak(["median", "asha", "hyperband"], ["asha"], ["median", "hyperband"])
+)
 def test_a_trial_that_falls_behind_is_ended(bench: Callable[..., Bench], pruner: str):
     one = bench(RATE, n_trials=9, pruner=pruner, startup=2)
     assert one.ledger.definition()["judged"] == LOSS

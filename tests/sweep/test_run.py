@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 from tests.patience import PATIENCE
+from tests.warm import WarmProcess
+from tests.warm import run as run_loom
 
 from loomlab.run.ledger import DONE, FAILED, RUNNING, Job, Ledger
 from loomlab.run.metrics_file import read_metrics
@@ -96,7 +98,7 @@ def sweep(tmp_path: Path, tiny: Callable[..., list[str]]) -> Iterator[Sweep]:
             os.kill(job.pid, signal.SIGKILL)
 
 
-def until(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> None:
+def until(process: "subprocess.Popen[str] | WarmProcess", condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, process.communicate()[0]
@@ -168,24 +170,23 @@ def test_twelve_jobs_and_everything_that_can_happen_to_them(sweep: Sweep, wandb_
     assert [job.attempts for job in sweep.ledger.jobs()] == [job.attempts for job in jobs]
 
 
-def test_ctrl_c_and_going_on(sweep: Sweep):
-    process = sweep.start("seed=1,2,3", "callbacks.trouble.wait=0.3", "logger=none")
+def test_ctrl_c_and_going_on(sweep: Sweep, warm: Callable[..., WarmProcess]):
+    """One job is interrupted, the other has not begun."""
+    given = ["seed=1,2", "launch.n_parallel=1", "callbacks.trouble.wait=0.1", "logger=none"]
+    process = warm([*sweep.command[3:], *given], sweep.folder, together=True)
     until(process, lambda: (sweep.folder / "swept").exists() and any(
         (sweep.ledger.folder / job.folder / "checkpoints" / "last.ckpt").exists()
         for job in sweep.ledger.jobs()))  # fmt: skip
-    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGINT)
     output, _ = process.communicate()
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert "interrupted, goes on from its last checkpoint" in output
-    resumed = subprocess.run(
-        [sys.executable, "-m", "loomlab", "sweep", "resume", "swept"],
-        cwd=sweep.folder, capture_output=True, text=True,
-    )  # fmt: skip
+    resumed = run_loom(["sweep", "resume", "swept"], sweep.folder)
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert [job.state for job in sweep.ledger.jobs()] == [DONE] * 3
-    logs = [(sweep.run_of(seed) / "train.log").read_text() for seed in (1, 2, 3)]
-    assert any("resuming from step" in log for log in logs)
+    assert [job.state for job in sweep.ledger.jobs()] == [DONE] * 2
+    logs = [(sweep.run_of(seed) / "train.log").read_text() for seed in (1, 2)]
+    assert ["resuming from step" in log for log in logs] == [True, False]
 
 
 @pytest.mark.soak

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.marks import fast_slow_soak
 
 from loomlab.compose.axes import SEARCH, all_options
 from loomlab.compose.search import package_conf
@@ -33,7 +34,14 @@ def told(planned: Planned, *overrides: str) -> str:
     return str(refusal.value)
 
 
-@pytest.mark.parametrize("path", SPACES, ids=lambda p: f"{p.parts[-3]}/{p.stem}")
+QUICK = [path for path in SPACES if path.stem in ("adamw", "dropout", "bert")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    fast_slow_soak(SPACES, QUICK, [path for path in SPACES if path not in QUICK]),
+    ids=lambda p: f"{p.parts[-3]}/{p.stem}",
+)
 def test_space_of_the_package_is_sound_at_its_ends(planned: Planned, path: Path):
     axis, option = path.parts[-3], path.stem
     more = ["objective=mlm"] if option == "bert" else []

@@ -1,6 +1,5 @@
 """The file is a sweep to W&B's own code, and what an agent makes of it is sound to loom."""
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,8 +76,8 @@ def test_grid_of_options_and_values(written: Written):
         "optimizer.lr": [0.001, 1e-05],
         "regularization": ["[]", "[dropout,ema]"],
     }
-    for draw in itertools.product(*values(file).values()):
-        drawn = dict(zip(file["parameters"], draw, strict=True))
+    for number in range(3):  # each value of each parameter is drawn
+        drawn = {key: some[number % len(some)] for key, some in values(file).items()}
         config = config_of(started(file, **drawn))
         assert config.hydra.runtime.choices.optimizer == drawn["optimizer"]
         assert (config.seed, config.optimizer.lr) == (drawn["seed"], drawn["optimizer.lr"])
