@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 import setuptools  # noqa: F401  before the distutils of Python, which torch's inductor cannot use
+from tests.once import kept_runs, train_once
 from tests.patience import limited
 from tests.warm import WarmProcess
 from tests.warm_ranks import served
+
+__all__ = ["kept_runs", "train_once"]
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded, as `loom` does
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers would fight over the cores

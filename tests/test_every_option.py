@@ -102,9 +102,7 @@ def together(options: list[tuple[str, str]]) -> list[Picks]:
     return rows
 
 
-BY_THEMSELVES = [  # lr_finder steps an optimizer of its own, which is none with modes
-    o for o in OPTIONS if o[0] in ALONE or o == ("callbacks", "lr_finder")
-]
+BY_THEMSELVES = [o for o in OPTIONS if o[0] in ALONE]
 SHARED = [o for o in OPTIONS if o not in (*BY_THEMSELVES, *PROCESSES, SLOW)]
 ROWS = [
     *((o,) for o in BY_THEMSELVES),
@@ -142,7 +140,7 @@ def job(tiny: Callable[..., list[str]], offline_settings: Callable[..., list[str
 
 def compose(overrides: list[str]) -> DictConfig:
     """The config of what passes the gates, which write nothing."""
-    from loomlab.run.session import record_choice
+    from loomlab.run.prepared import record_choice
 
     checked = check(overrides)
     assert not checked.problems, checked.message()

@@ -179,14 +179,12 @@ def hugging_face(objective: str) -> list[str]:
 
 
 def train(overrides: list[str]) -> None:
-    from loomlab.run.folder import RunFolder
-    from loomlab.run.session import execute, record_choice
+    from loomlab.run.prepared import prepare_folder
+    from loomlab.run.session import execute
 
     checked = check(overrides)
     assert not checked.problems, checked.message()
-    config = record_choice(checked.configs[0])
-    folder = RunFolder(config.paths.output_dir)
-    folder.create(config, overrides)
+    folder, config = prepare_folder(checked.configs[0], overrides)
     execute(config, folder)
     summary = folder.summary()
     assert summary["status"] == "finished"

@@ -84,7 +84,7 @@ def loopback_bytes() -> float:
 def composed(overrides: list[str]) -> Any:
     """The config that `loom train OVERRIDES` would run."""
     from loomlab.compose.composer import compose_job, composing
-    from loomlab.run.session import record_choice
+    from loomlab.run.prepared import record_choice
 
     with composing():
         return record_choice(compose_job(overrides))

@@ -3,11 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from tests.once import kept_runs, train_once
 
 from loomlab.run.folder import RunFolder
-
-__all__ = ["kept_runs", "train_once"]
 
 DECIDED = ("callbacks=", "budget.", "logger=", "trainer.")
 
@@ -19,15 +16,14 @@ def debug(tiny: Callable[..., list[str]]) -> Callable[..., RunFolder]:
     def run(option: str, *more: str) -> RunFolder:
         from loomlab.compose.composer import compose_job, composing
         from loomlab.compose.gate import check
-        from loomlab.run.session import execute, record_choice
+        from loomlab.run.prepared import prepare_folder
+        from loomlab.run.session import execute
 
         given = [o for o in tiny() if not o.startswith(DECIDED)] + [f"debug={option}", *more]
         checked = check(given)
         assert not checked.problems, checked.message()
         with composing():
-            config = record_choice(compose_job(given))
-        folder = RunFolder(config.paths.output_dir)
-        folder.create(config, given)
+            folder, config = prepare_folder(compose_job(given), given)
         execute(config, folder)
         return folder
 

@@ -30,7 +30,10 @@ def numbers(folder: RunFolder) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize(
-    "optimizer", fast_slow_soak(["adamw", "sgd", "muon"], fast=["adamw"], slow=["muon"])
+    "optimizer",
+    fast_slow_soak(
+        ["adamw", "sgd", "muon", "schedule_free"], fast=["adamw"], slow=["muon", "schedule_free"]
+    ),
 )
 def test_without_apply_the_run_is_bit_identical(
     train: Callable[..., RunFolder], train_once: Callable[..., RunFolder], optimizer: str

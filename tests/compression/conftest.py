@@ -5,13 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import transformers
-from tests.once import kept_runs, train_once
 from torch import Tensor, nn
 
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-
-__all__ = ["kept_runs", "train_once"]
 
 SIZES = {"vocab_size": 50, "context_length": 12, "pad_token_id": 1, "eos_token_id": 0}
 SHAPE = {"layers": 2, "width": 16, "heads": 2}

@@ -42,7 +42,7 @@ def assembled(overrides: list[str], tmp_path: Path) -> Any:
     """The parts of a run, not yet trained."""
     from loomlab.compose.composer import compose_job, composing
     from loomlab.run.assembly import assemble
-    from loomlab.run.session import record_choice
+    from loomlab.run.prepared import record_choice
 
     with composing():
         return assemble(record_choice(compose_job(overrides)), RunFolder(tmp_path / "parts"))

@@ -51,7 +51,8 @@ def trained(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     """Run folder of a tiny finished gpt, bert or ngram, each trained once, in this process."""
     from loomlab.compose.composer import compose_job, composing
     from loomlab.run.folder import RunFolder
-    from loomlab.run.session import execute, record_choice
+    from loomlab.run.prepared import record_choice
+    from loomlab.run.session import execute
 
     base = tmp_path_factory.mktemp("trained")
 

@@ -17,7 +17,8 @@ from loomlab.report.page_data import page_data
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import DONE, Ledger
 from loomlab.run.loading import FinishedRun
-from loomlab.run.session import execute, record_choice
+from loomlab.run.prepared import record_choice
+from loomlab.run.session import execute
 
 SMALL = ["model.layers=1", "model.width=32", "model.heads=2"]
 Ended = Callable[..., tuple[int, str]]

@@ -151,7 +151,9 @@ def test_is_the_optimizer_of_the_library():
 
 @pytest.mark.parametrize("name", ["schedulefreeadamw", "schedulefreesgd", "splus"])
 def test_averaging_ones_answer_with_the_average_and_go_back_to_the_bit(name: str):
+    """Stepped as it is made; looked at before the first step, too."""
     model = tiny()
+    steps(model, NamedOptimizer(name, lr=0.05, model=model), 0, 1)
     optimizer = NamedOptimizer(name, lr=0.05, model=model)
     optimizer.eval()
     optimizer.train()

@@ -26,7 +26,6 @@ def test_three_sequences_by_hand():
     weight = nn.Linear(1, 1, bias=False)
     nn.init.constant_(weight.weight, 1.0)
     optimizer = ScheduleFree(lr=0.1, betas=[0.9, 0.5], eps=1e-12, weight_decay=0.0, model=weight)
-    optimizer.train()
     x = y = z = 1.0
     moment = 0.0
     for step in range(1, 6):

@@ -75,6 +75,11 @@ def test_a_process_holds_the_weights_and_two_states_of_adam(watched: Callable[..
     assert seen.peak >= 4 * seen.parameters
 
 
+def test_an_optimizer_with_modes_is_priced_too(watched: Callable[..., Any]):
+    seen = watched("optimizer=schedule_free")
+    assert seen.states == pytest.approx(2 * seen.parameters, rel=0.01)
+
+
 def test_plain_sgd_keeps_no_states(watched: Callable[..., Any]):
     assert watched("optimizer=sgd", "optimizer.momentum=0.0").states == 0
 

@@ -13,7 +13,7 @@ from loomlab.probe.meters import Counter, open_meters, processor_counters
 from loomlab.run.assembly import assemble, build_trainer
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
-from loomlab.run.session import record_choice
+from loomlab.run.prepared import record_choice
 
 RUN = ["model.layers=1", "model.width=16", "model.heads=2", "probe=[energy]", "budget.steps=4"]
 RANGE = 1_000_000_000  # microjoules

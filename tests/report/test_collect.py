@@ -31,7 +31,8 @@ SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 def trained(cache_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `optimizer=adamw seed=0` and one of `optimizer=sgd seed=1`, trained once."""
     from loomlab.compose.composer import compose_job, composing
-    from loomlab.run.session import execute, record_choice
+    from loomlab.run.prepared import record_choice
+    from loomlab.run.session import execute
 
     base = tmp_path_factory.mktemp("trained")
     for number, optimizer in enumerate(("adamw", "sgd")):

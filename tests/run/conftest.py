@@ -55,13 +55,12 @@ def finish(
 
     def run(*more: str, folder: Path | None = None) -> RunFolder:
         from loomlab.compose.composer import compose_job, composing
-        from loomlab.run.session import execute, record_choice
+        from loomlab.run.prepared import prepare_folder
+        from loomlab.run.session import execute
 
         overrides = small(folder or tmp_path_factory.mktemp("run"), *more)
         with composing():
-            config = record_choice(compose_job(overrides))
-        run_folder = RunFolder(config.paths.output_dir)
-        run_folder.create(config, overrides)
+            run_folder, config = prepare_folder(compose_job(overrides), overrides)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

@@ -26,7 +26,7 @@ from loomlab.run.budget import StopAfterSeconds
 from loomlab.run.folder import RunFolder
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
-from loomlab.run.session import record_choice
+from loomlab.run.prepared import record_choice
 
 Compose = Callable[..., DictConfig]
 

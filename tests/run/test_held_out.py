@@ -14,7 +14,7 @@ from loomlab.run.held_out import read_all, say_what_is_validated
 @pytest.fixture
 def corpus(small: Callable[..., list[str]], tmp_path: Any) -> Any:
     from loomlab.compose.gate import check
-    from loomlab.run.session import record_choice
+    from loomlab.run.prepared import record_choice
 
     config = record_choice(check(small(tmp_path / "run")).configs[0])
     return assemble(config, RunFolder(tmp_path / "run")).corpus

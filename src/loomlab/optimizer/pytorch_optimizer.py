@@ -53,6 +53,7 @@ class NamedOptimizer(torch.optim.Optimizer):
             getattr(self.inner, "eval", None)
         ):  # it averages: an objective looks for these
             self.train, self.eval = self._to_training, self._to_average
+            self.inner.train()  # type: ignore[attr-defined]  # it may be stepped at once
         self._share()
 
     def _share(self) -> None:

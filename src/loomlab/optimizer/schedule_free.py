@@ -50,6 +50,7 @@ class ScheduleFree(schedulefree.AdamWScheduleFree):
             weight_decay=weight_decay,
             r=average_power,
         )
+        super().train()  # whoever makes an optimizer may step it, trainer or not
 
     def eval(self) -> None:
         """Put the average into the weights."""
