@@ -49,11 +49,10 @@ class NamedOptimizer(torch.optim.Optimizer):
             raise InputError(f"optimizer.{wrong[0]}")
         self.inner: torch.optim.Optimizer = library.create(decay_groups(model, weight_decay), told)
         super().__init__(self.inner.param_groups, {})
-        if callable(
-            getattr(self.inner, "eval", None)
-        ):  # it averages: an objective looks for these
+        if callable(getattr(self.inner, "eval", None)):  # it averages
+            # an objective looks for these
             self.train, self.eval = self._to_training, self._to_average
-            self.inner.train()  # type: ignore[attr-defined]  # it may be stepped at once
+            self.inner.train()  # it may be stepped at once
         self._share()
 
     def _share(self) -> None:
