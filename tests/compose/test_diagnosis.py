@@ -32,6 +32,9 @@ Said = Callable[..., str]
         ("a=b=c", "cannot be read as an override; write key=value"),
         ("+typo=[1", "cannot be read as an override"),
         ("experiment=nosuch", "there is no option 'nosuch'"),
+        ("hydra/job_logging=quiet", "there is no option 'quiet'; options: default, disabled"),
+        ("hydra/launcher=basik", "hydra/launcher: there is no option 'basik'; did you mean basic"),
+        ("hydra/nosuch=x", "hydra/nosuch: there is no such key or axis"),
     ],
 )
 def test_message(said: Said, override: str, expected: str):

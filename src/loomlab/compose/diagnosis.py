@@ -14,7 +14,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.axes import AXES, SELECTORS, axis, option_target
+from loomlab.compose.axes import AXES, OF_HYDRA, SELECTORS, axis, option_target
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job
 from loomlab.compose.hydra_node import SEARCH_PATH
@@ -31,11 +31,12 @@ def diagnose(
 ) -> tuple[list[Problem], list[str]]:
     """Every override that Hydra would refuse, found by trying each on its own; and the rest."""
     parsed, problems = _parse(overrides, loader)
-    groups = [o for o in parsed if _is_group(o, catalog) or o.key_or_group == SEARCH_PATH]
+    options = {o.key_or_group: _options(o.key_or_group, loader, catalog) for o in parsed}
+    groups = [o for o in parsed if options[o.key_or_group] or o.key_or_group == SEARCH_PATH]
     good_groups = []
     for override in groups:
-        known = _is_group(override, catalog)
-        found = list(_group_problems(override, catalog)) if known else []
+        known = options[override.key_or_group]
+        found = list(_group_problems(override, known)) if known else []
         problems += found
         if not found:
             good_groups.append(override.input_line or "")
@@ -63,15 +64,17 @@ def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], 
     return parsed, problems
 
 
-def _is_group(override: Override, catalog: Catalog) -> bool:
-    return override.key_or_group in catalog.options
+def _options(key: str, loader: ConfigLoader, catalog: Catalog) -> list[str]:
+    """The options of a group, ours or Hydra's; none for a key that is no group."""
+    if key.startswith(f"{OF_HYDRA}/"):
+        return loader.get_group_options(key)
+    return catalog.options.get(key, [])
 
 
-def _group_problems(override: Override, catalog: Catalog) -> Iterator[Problem]:
-    """Options that do not exist, and options that leave their folder."""
+def _group_problems(override: Override, known: list[str]) -> Iterator[Problem]:
+    """Options that do not exist, among those that do."""
     group = override.key_or_group
     value = override.value()
-    known = catalog.options[group]
     if override.is_delete():
         return
     if value is None:
