@@ -41,7 +41,7 @@ def test_a_file_and_the_standard_input_are_read_by_line(
 
 
 def test_what_is_not_utf_8_is_refused_by_every_verb_that_reads_text(
-    trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     bad = "caf\udce9"  # as a shell's Latin-1 arrives
     for arguments in (
@@ -57,6 +57,10 @@ def test_what_is_not_utf_8_is_refused_by_every_verb_that_reads_text(
     code, _, errors = verb("predict", trained("labels"))
     assert code == 2
     assert "the standard input is not UTF-8: convert it" in errors
+    (tmp_path / "lines.txt").write_bytes(b"good\ncaf\xe9\n")
+    code, _, errors = verb("predict", trained("labels"), "--file", tmp_path / "lines.txt")
+    assert code == 2
+    assert "lines.txt, line 2, byte 8: 0xe9 is not utf-8: fix the file, or convert it" in errors
 
 
 def test_other_verbs_name_this_one_and_it_names_them(trained: Trained, verb: Verb):

@@ -50,7 +50,8 @@ def _texts(options: Any) -> Iterator[str]:
         raise InputError(f"--file {options.file}: there is no such file")
     lines: Any = () if options.texts else _standard_input()
     if options.file is not None:
-        lines = read_lines(options.file)
+        remedy = "convert it with `iconv -f LATIN1 -t UTF-8 OLD > NEW`"
+        lines = read_lines(options.file, remedy=remedy)
     return (line.strip() for line in (*options.texts, *lines) if line.strip())
 
 

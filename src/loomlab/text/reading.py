@@ -15,11 +15,16 @@ from loomlab.errors import InputError
 log = logging.getLogger("loomlab.text")
 REPLACEMENT = "\ufffd"
 SURROGATE = re.compile("[\ud800-\udfff]")
+OF_CORPUS = "set corpus.encoding=latin-1 or corpus.errors=replace"
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> Iterator[str]:
+def read_lines(
+    path: Path, encoding: str = "utf-8", errors: str = "strict", remedy: str = OF_CORPUS
+) -> Iterator[str]:
     """Lines of a .txt or .txt.gz file with their ends, one in memory at a time.
+
+    `remedy`: what else than mending the file helps against bytes that are not text.
 
     Raises InputError with line and byte offset for bytes that are not text in `encoding`
     (errors="replace" puts U+FFFD there), NUL bytes, UTF-16 and damaged gzip.
@@ -36,7 +41,7 @@ def read_lines(path: Path, encoding: str = "utf-8", errors: str = "strict") -> I
                     f"{path}, line {number}, byte {offset + at}: a NUL byte, so this is not "
                     "a text file: remove it or leave the file out"
                 )
-            text = _decoded(line, path, number, offset, encoding, errors)
+            text = _decoded(line, encoding, errors, offset, f"{path}, line {number}", remedy)
             if errors == "replace" and REPLACEMENT in text:
                 replaced += text.count(REPLACEMENT) - line.count(REPLACEMENT.encode())
             offset += len(line)
@@ -73,14 +78,14 @@ def _refuse_utf16(path: Path, line: bytes) -> None:
         )
 
 
-def _decoded(line: bytes, path: Path, number: int, offset: int, encoding: str, errors: str) -> str:
+def _decoded(line: bytes, encoding: str, errors: str, offset: int, place: str, remedy: str) -> str:
     try:
         return line.decode(encoding, errors)
     except UnicodeDecodeError as error:
         at = offset + error.start
         raise InputError(
-            f"{path}, line {number}, byte {at}: 0x{line[error.start]:02x} is not {encoding}: fix "
-            "the file, or set corpus.encoding=latin-1 or corpus.errors=replace"
+            f"{place}, byte {at}: 0x{line[error.start]:02x} is not {encoding}: fix the file, or "
+            f"{remedy}"
         ) from error
 
 
