@@ -11,13 +11,16 @@ import yaml
 
 from loomlab.compose.axes import (
     AXES,
+    OF_OTHER_VERBS,
     SEARCH,
+    Axis,
     all_options,
     option_content,
     option_target,
     option_text,
 )
 from loomlab.compose.compatibility import Pick
+from loomlab.compose.own_axes import own_axis
 from loomlab.compose.search import package_conf
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.compose.yaml_file import mapping
@@ -82,8 +85,23 @@ class Catalog:
         return None
 
     @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """All axes, those of the user's own config groups last."""
+        known = {a.name for a in AXES} | set(OF_OTHER_VERBS)
+        own = [g for g in self.options if g.isidentifier() and g not in known]
+        return (*AXES, *(own_axis(group, self._first_source(group)) for group in own))
+
+    def _first_source(self, group: str) -> ClassSource | None:
+        found = (self.source(group, option) for option in self.options[group])
+        return next((source for source in found if source is not None), None)
+
+    def axis(self, name: str) -> Axis | None:
+        """The axis of that name."""
+        return next((a for a in self.axes if a.name == name), None)
+
+    @cached_property
     def _all_picks(self) -> dict[str, list[Pick]]:
-        return {a.name: self.picks(a.name) for a in AXES}
+        return {a.name: self.picks(a.name) for a in self.axes}
 
     def fitting(self) -> dict[str, list[Pick]]:
         """All options per axis."""

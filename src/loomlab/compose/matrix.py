@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from loomlab.compose.axes import AXES, OF_MANY_RUNS
+from loomlab.compose.axes import OF_MANY_RUNS
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.compatibility import Pick, pair_refusal
 
@@ -12,7 +12,7 @@ from loomlab.compose.compatibility import Pick, pair_refusal
 def refused_pairs(catalog: Catalog) -> list[tuple[Pick, Pick, str]]:
     """Every pair of options of two axes that is refused, and why."""
     defaults, found = default_options(), []
-    picks = [pick for name in _axes() for pick in catalog.picks(name)]
+    picks = [pick for name in _axes(catalog) for pick in catalog.picks(name)]
     for one, other in combinations(picks, 2):
         if one.axis == other.axis and one.option == other.option:
             continue
@@ -22,14 +22,14 @@ def refused_pairs(catalog: Catalog) -> list[tuple[Pick, Pick, str]]:
     return found
 
 
-def _axes() -> list[str]:
-    return [a.name for a in AXES if a.name not in OF_MANY_RUNS]
+def _axes(catalog: Catalog) -> list[str]:
+    return [a.name for a in catalog.axes if a.name not in OF_MANY_RUNS]
 
 
 def matrix_table(catalog: Catalog) -> str:
     """A Markdown table of the axes: how many pairs there are and which are refused."""
     refused = refused_pairs(catalog)
-    counted = [name for name in _axes() if catalog.picks(name)]
+    counted = [name for name in _axes(catalog) if catalog.picks(name)]
     pairs = sum(len(catalog.picks(a)) * len(catalog.picks(b)) for a, b in combinations(counted, 2))
     lines = [
         f"{pairs} pairs of options on {len(counted)} axes; {len(refused)} are refused, "

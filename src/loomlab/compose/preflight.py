@@ -18,6 +18,7 @@ from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.hydra_node import not_as_checked
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
+from loomlab.compose.own_axes import own_axes, problems_of_own
 from loomlab.compose.problem import Problem
 from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
@@ -45,11 +46,14 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
     problems += forbidden
     picks: list[Pick] = []
     names = chosen(config)
-    for axis in AXES:
+    own = own_axes(config)
+    for axis in (*AXES, *own):
         if axis.name in SELECTORS or axis.name == "paths":
             continue
         for path, option, node in _nodes(config, axis, names):
             if "_target_" not in node:
+                if axis in own:
+                    continue
                 problems.append(_ghost(axis, path, option, catalog))
                 continue
             if any(problem.path == f"{path}._target_" for problem in forbidden):
@@ -64,6 +68,7 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
             # An option's own check may rely on the bounds of its settings.
             problems += wrong or own_checks(path, node, source, config)
     problems += all_refusals(picks, default_options(), catalog.fitting)
+    problems += problems_of_own(config, own, picks, catalog.options)
     problems += [*_refused_settings(config, picks), *_gradient_only(config, picks)]
     return [
         *problems,

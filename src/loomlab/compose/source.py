@@ -44,6 +44,7 @@ class ClassSource:
     takes_any_keyword: bool = False
     origin: str = ""  # where it is defined, when the target names a re-export
     is_class: bool = False
+    is_callback: bool = False  # of Lightning, by the name of a base
 
     def settings(self) -> dict[str, Parameter]:
         """Parameters a config may set: those before the `*`, which have a default."""
@@ -136,6 +137,7 @@ def _read_class(
 ) -> ClassSource:
     source = ClassSource(target, _summary(node))
     bases = list(_bases(node, module, package, tree))
+    source.is_callback = any(ast.unparse(b).rpartition(".")[2] == "Callback" for b in node.bases)
     constructor = None
     for item in node.body:
         if isinstance(item, ast.FunctionDef):
@@ -162,6 +164,7 @@ def _inherit(source: ClassSource, base: ClassSource, parameters: bool) -> None:
     for name, value in base.attributes.items():
         source.attributes.setdefault(name, value)
     source.methods |= base.methods
+    source.is_callback |= base.is_callback
     if parameters:
         for name, parameter in base.parameters.items():
             source.parameters.setdefault(name, parameter)

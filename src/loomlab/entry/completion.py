@@ -46,9 +46,10 @@ def parser() -> Arguments:
 
 def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
-    from loomlab.compose.axes import AXES
+    from loomlab.compose.catalog import Catalog
+    from loomlab.compose.search import all_conf_dirs
 
     shell = parser().parse_args(argv).shell
-    axes = " ".join(a.name for a in AXES)
+    axes = " ".join(a.name for a in Catalog(all_conf_dirs()).axes)
     print(SCRIPTS[shell].format(verbs=" ".join(VERBS), axes=axes))
     return 0

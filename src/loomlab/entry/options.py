@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loomlab.compose.axes import AXES, OF_OTHER_VERBS, axis
+from loomlab.compose.axes import OF_OTHER_VERBS, Axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.matrix import matrix_table
 from loomlab.compose.search import all_conf_dirs, install_search_path
@@ -30,7 +30,7 @@ def run(argv: list[str]) -> int:
     if options.matrix:
         print(matrix_table(catalog))
         return 0
-    names = [*(a.name for a in AXES), *OF_OTHER_VERBS]
+    names = [*(a.name for a in catalog.axes), *OF_OTHER_VERBS]
     if options.axis and options.axis not in names:
         raise InputError(f"there is no axis '{options.axis}'; {did_you_mean(options.axis, names)}")
     for name in [options.axis] if options.axis else names:
@@ -40,7 +40,7 @@ def run(argv: list[str]) -> int:
 
 def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
     """An axis with its options, one line each, and their settings where asked for."""
-    declared = axis(name)
+    declared = catalog.axis(name)
     several = ", several at once" if declared and declared.multiple else ""
     kind = declared.kind if declared else f"loom {OF_OTHER_VERBS[name]}"
     lines = [f"{name} ({kind}{several})"]
@@ -53,12 +53,11 @@ def _axis_lines(catalog: Catalog, name: str, settings: bool) -> list[str]:
             for key, parameter in source.settings().items():
                 value = changed.get(key, parameter.default)
                 default = "" if value is MISSING else f" = {value}"
-                lines.append(f"       {name}.{_path(name, option)}{key}{default}")
+                lines.append(f"       {name}.{_path(declared, option)}{key}{default}")
             space = mapping(catalog.space(name, option) or "")[0]
             lines += [f"       sweep.search=[{name}] tries {k}={v}" for k, v in space.items()]
     return lines
 
 
-def _path(name: str, option: str) -> str:
-    declared = axis(name)
+def _path(declared: Axis | None, option: str) -> str:
     return f"{option}." if declared is not None and declared.multiple else ""

@@ -9,6 +9,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.compose.axes import AXES
+from loomlab.compose.own_axes import own_axes
 from loomlab.errors import InputError
 from loomlab.quoting import override
 from loomlab.secrets import MASK
@@ -71,7 +72,8 @@ def refuse_changes(config: DictConfig) -> None:
     from loomlab.run.folder import RunFolder
 
     recorded = RunFolder(str(config.resume)).config()
-    outcome = [a.name for a in AXES if a.kind == "outcome"]
+    axes = {a.name: a for a in (*AXES, *own_axes(recorded), *own_axes(config))}
+    outcome = [name for name, axis in axes.items() if axis.kind == "outcome"]
     changes = [
         f"{path}: {before} -> {now}"
         for axis in [*outcome, *SHARED]

@@ -21,7 +21,8 @@ from loomlab.errors import InputError
 from loomlab.objective.base import Batch, Objective
 from loomlab.optimizer.layers import freeze
 from loomlab.parallelism.base import Parallelism
-from loomlab.run.assembly import make, objective_head, split_of
+from loomlab.run.assembly import make, objective_head, own_groups, split_of
+from loomlab.run.own_groups import OwnGroups
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.samples import Samples
 
@@ -56,18 +57,19 @@ def paper_of(config: DictConfig) -> Paper:
     parallelism: Parallelism = make(config.parallelism)()
     rows = split_of(config, parallelism).rows
     tokenizer, vocab_size = vocabulary(config)
-    model = _model(config, tokenizer, vocab_size)
-    regularization = [make(node)() for node in config.regularization.values()]
-    compression = in_order([make(node)() for node in config.compression.values()])
+    own = own_groups(config)
+    model = _model(config, own, tokenizer, vocab_size)
+    regularization = [own.give(make(node))() for node in config.regularization.values()]
+    compression = in_order([own.give(make(node))() for node in config.compression.values()])
     with torch.device("meta"):
         for technique in (*regularization, *compression):
             model = technique.transform(model)
     freeze(model, list(config.freeze))
-    objective: Objective = make(config.objective)(
+    objective: Objective = own.give(make(config.objective))(
         model=model,
         tokenizer=tokenizer,
-        optimizer=make(config.optimizer),
-        scheduler=make(config.scheduler),
+        optimizer=own.give(make(config.optimizer)),
+        scheduler=own.give(make(config.scheduler)),
         context=ScheduleContext.fixed(1, config.global_batch_size * config.sequence_length),
         bytes_per_token=1.0,
         seed=config.seed,
@@ -90,8 +92,10 @@ def vocabulary(config: DictConfig) -> tuple[PreTrainedTokenizerFast, int]:
     return tokenizer, max(len(tokenizer), int(getattr(option, "vocab_size", 0) or 0))
 
 
-def _model(config: DictConfig, tokenizer: PreTrainedTokenizerFast, vocab_size: int) -> Any:
-    node, objective = make(config.model), make(config.objective).func
+def _model(
+    config: DictConfig, own: OwnGroups, tokenizer: PreTrainedTokenizerFast, vocab_size: int
+) -> Any:
+    node, objective = own.give(make(config.model)), make(config.objective).func
     if getattr(node.func, "trained_by", "gradient") != "gradient":
         raise InputError("model: counts take no steps that could be planned; choose another model")
     if objective.reads != "windows":

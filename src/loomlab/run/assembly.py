@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from loomlab.allow import authorize
+from loomlab.compose.choices import own_choices
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
 from loomlab.device import accelerator
@@ -36,6 +37,7 @@ from loomlab.run.initial_weights import load_initial_weights
 from loomlab.run.kept_tokenizer import kept_tokenizer
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
+from loomlab.run.own_groups import OwnGroups
 from loomlab.run.paired_tokenizer import require_paired, weights_of
 from loomlab.run.pruning import judges
 from loomlab.run.shutdown import Shutdown
@@ -60,6 +62,7 @@ class Assembled:
     parallelism: Parallelism
     counted: bool  # trained by counting rather than by gradient
     owns: tuple[str, ...]  # axes the model brings itself
+    own: OwnGroups
 
 
 def make(node: DictConfig) -> Any:
@@ -72,6 +75,12 @@ def make(node: DictConfig) -> Any:
     return instantiate(node, _partial_=True, _convert_="all")
 
 
+def own_groups(config: DictConfig) -> OwnGroups:
+    """The components of the user's own config groups; groups of plain values have none."""
+    nodes = {name: config[name] for name in own_choices(config)}
+    return OwnGroups({name: make(n)() for name, n in nodes.items() if "_target_" in n})
+
+
 def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> Assembled:
     """Build all parts of a run but the trainer; `compressed`: with what compression puts in.
 
@@ -82,27 +91,28 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     parallelism: Parallelism = make(config.parallelism)()
     rank = global_rank(parallelism.devices)
     split = split_of(config, parallelism)
+    own = own_groups(config)
     corpus = open_corpus(
         config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0,
-        tokenizer=kept_tokenizer(folder) if config.resume else None,
+        tokenizer=kept_tokenizer(folder) if config.resume else None, own=own,
     )  # fmt: skip
     if weights := weights_of(config, getattr(make(config.model).func, "named_weights", None)):
         require_paired(*weights, corpus.hf_tokenizer)
-    model = build_model(config, corpus)
+    model = build_model(config, corpus, own)
     if config.init:
         load_initial_weights(model, Path(config.init), trains=compressed)
-    compression = compression_of(config, corpus) if compressed else []
-    regularization = [make(node)() for node in config.regularization.values()]
+    compression = compression_of(config, corpus, own) if compressed else []
+    regularization = [own.give(make(node))() for node in config.regularization.values()]
     for technique in (*regularization, *compression):
         model = technique.transform(model)
     freeze(model, list(config.freeze))
     tokens = round(config.global_batch_size * corpus.tokens_per_sample)
     context = ScheduleContext.fixed(1, tokens)  # the length is known once a step is priced
-    objective: Objective = make(config.objective)(
+    objective: Objective = own.give(make(config.objective))(
         model=model,
         tokenizer=corpus.hf_tokenizer,
-        optimizer=make(config.optimizer),
-        scheduler=make(config.scheduler),
+        optimizer=own.give(make(config.optimizer)),
+        scheduler=own.give(make(config.scheduler)),
         context=context,
         bytes_per_token=corpus.bytes_per_token,
         seed=config.seed,
@@ -128,17 +138,20 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     metrics = MetricsFile(folder.metrics, tokens, flops)
     return Assembled(
         corpus, objective, regularization, compression, context, steps, per_epoch, flops, metrics,
-        parallelism, counted, getattr(option, "owns", ()),
+        parallelism, counted, getattr(option, "owns", ()), own,
     )  # fmt: skip
 
 
-def compression_of(config: DictConfig, corpus: Corpus) -> list[Compression]:
+def compression_of(
+    config: DictConfig, corpus: Corpus, own: OwnGroups | None = None
+) -> list[Compression]:
     """The techniques of the config in the order they act.
 
     Raises:
         InputError: one that needs more text than there is.
     """
-    techniques = in_order([make(node)() for node in config.compression.values()])
+    own = own or own_groups(config)
+    techniques = in_order([own.give(make(node))() for node in config.compression.values()])
     for technique in techniques:
         if technique.rows > corpus.samples:
             raise InputError(
@@ -150,14 +163,15 @@ def compression_of(config: DictConfig, corpus: Corpus) -> list[Compression]:
 
 def open_corpus(
     config: DictConfig, shares: int = 1, share: int = 0, rows: int | None = None,
-    *, prepares: bool = True, tokenizer: Tokenizer | None = None,
+    *, prepares: bool = True, tokenizer: Tokenizer | None = None, own: OwnGroups | None = None,
 ) -> Corpus:  # fmt: skip
     """The corpus, tokenized (or found in the cache) and opened for one share of each batch.
 
     `rows` are read at a time; None: as many as one process alone would. `tokenizer`: the one of
     a run that is there already; None: that of the config.
     """
-    corpus: Corpus = make(config.corpus)(
+    own = own or own_groups(config)
+    corpus: Corpus = own.give(make(config.corpus))(
         tokenizer=tokenizer or make(config.tokenizer)(),
         sequence_length=config.sequence_length,
         batch_size=rows or config.get("micro_batch_size") or split_of(config, Parallelism()).rows,
@@ -188,11 +202,12 @@ def split_of(config: DictConfig, parallelism: Parallelism) -> Split:
         raise InputError(str(error)) from error
 
 
-def build_model(config: DictConfig, corpus: Corpus) -> Any:
+def build_model(config: DictConfig, corpus: Corpus, own: OwnGroups | None = None) -> Any:
     """The model of the config for the vocabulary of the corpus."""
     tokenizer = corpus.hf_tokenizer
     head = objective_head(config)
-    option = make(config.model)(
+    own = own or own_groups(config)
+    option = own.give(make(config.model))(
         vocab_size=corpus.vocab_size,
         context_length=config.sequence_length,
         attention=OmegaConf.to_container(config.attention),
@@ -232,8 +247,9 @@ def build_trainer(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
 ) -> pl.Trainer:
     """The trainer with callbacks, loggers, precision and strategy."""
-    callbacks: list[pl.Callback] = [make(node)() for node in config.callbacks.values()]
-    callbacks += [make(node)() for node in config.probe.values()]
+    chosen = [*config.callbacks.values(), *config.probe.values()]
+    callbacks: list[pl.Callback] = [parts.own.give(make(node))() for node in chosen]
+    callbacks += parts.own.callbacks()
     callbacks += [c for term in parts.regularization for c in term.callbacks()]
     callbacks += [c for technique in parts.compression for c in technique.callbacks()]
     callbacks += parts.parallelism.callbacks()

@@ -16,7 +16,7 @@ from loomlab.errors import InputError
 from loomlab.format.exported import ExportedModel
 from loomlab.objective.base import Objective
 from loomlab.quoting import to_type
-from loomlab.run.assembly import make, open_corpus
+from loomlab.run.assembly import make, open_corpus, own_groups
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
 from loomlab.run.kept_tokenizer import kept_tokenizer
@@ -92,14 +92,15 @@ class FinishedRun:
         Raises:
             InputError: it has other labels than the model.
         """
-        corpus = open_corpus(self.config, tokenizer=kept_tokenizer(self.folder))
+        own = own_groups(self.config)
+        corpus = open_corpus(self.config, tokenizer=kept_tokenizer(self.folder), own=own)
         require_labels(self.folder.path, getattr(self.model, "config", None), corpus)
         say_what_changed(self.folder.path, self.folder.summary().get("corpus") or {}, corpus)
-        objective: Objective = make(self.config.objective)(
+        objective: Objective = own.give(make(self.config.objective))(
             model=self.model,
             tokenizer=self.tokenizer,
-            optimizer=make(self.config.optimizer),
-            scheduler=make(self.config.scheduler),
+            optimizer=own.give(make(self.config.optimizer)),
+            scheduler=own.give(make(self.config.scheduler)),
             context=None,
             bytes_per_token=corpus.bytes_per_token,
             seed=self.config.seed,

@@ -11,8 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab import __version__
-from loomlab.compose.axes import AXES
+from loomlab.compose.axes import AXES, axis
 from loomlab.compose.choices import chosen
+from loomlab.compose.own_axes import own_axes
 from loomlab.secrets import recordable
 from loomlab.text.identity import content_key, files_digest
 
@@ -29,15 +30,21 @@ def job_key(config: DictConfig, varied: Iterable[str], code: str) -> str:
     that are read (a corpus, `init`) count by their content, not by their place.
     """
     wanted = {key.split(".")[0] for key in varied}
-    apart = {*APART, *SPEED} - (wanted - {"hydra", "paths"})
+    apart = {*APART, *SPEED, *_own_speed(config)} - (wanted - {"hydra", "paths"})
     kept: dict[str, Any] = {}
     for name in sorted(set(map(str, config)) - apart):
         node = config[name]  # resolved in its place, as it may refer to what is left out
+        if axis(name) is None and OmegaConf.is_dict(node) and not node:
+            continue  # a group of the user's own that is there and not chosen
         kept[name] = recordable(node) if OmegaConf.is_config(node) else node
     for name in READS_FILES:
         kept[name] = _by_content(kept.get(name))
     picks = {k: v for k, v in chosen(config).items() if k in kept}
     return content_key(kept, picks, code)
+
+
+def _own_speed(config: DictConfig) -> list[str]:
+    return [a.name for a in own_axes(config) if a.kind == "speed"]
 
 
 def _by_content(node: Any) -> Any:
