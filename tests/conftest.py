@@ -185,8 +185,18 @@ def same() -> Callable[..., None]:
     return check
 
 
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Hydra's handlers write to the folder, and to the captured output, of one test."""
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
 @pytest.fixture
-def ended(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[int, str]]]:
+def ended(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """Run `loom` in this process as a user does: exit code and errors."""
     from loomlab.entry.cli import main
 
@@ -195,10 +205,7 @@ def ended(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., tuple[in
             main([str(a) for a in arguments])
         return int(end.value.code or 0), capsys.readouterr().err
 
-    root = logging.getLogger()
-    before = list(root.handlers)
-    yield run
-    root.handlers[:] = before  # Hydra's write to the captured output of this test
+    return run
 
 
 @pytest.fixture

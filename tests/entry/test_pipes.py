@@ -1,7 +1,6 @@
 """A reader that goes away ends no work, and no verb in a traceback."""
 
 import io
-import logging
 import os
 import subprocess
 import sys
@@ -22,7 +21,6 @@ SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 @contextmanager
 def nobody_reads() -> Iterator[None]:
     """Standard output and error lead to readers that have gone."""
-    handlers = list(logging.getLogger().handlers)
     with ExitStack() as opened:
         for redirect in (redirect_stdout, redirect_stderr):
             reader, writer = os.pipe()
@@ -31,7 +29,6 @@ def nobody_reads() -> Iterator[None]:
             opened.callback(pipes.drop, stream)
             opened.enter_context(redirect(stream))
         yield
-        logging.getLogger().handlers[:] = handlers
 
 
 def ended(arguments: list[str]) -> int:
