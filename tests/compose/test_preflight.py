@@ -87,6 +87,14 @@ Said = Callable[..., str]
             ["callbacks=[early_stop]", "callbacks.early_stop.mode=max"],
             "callbacks.early_stop.mode: max, but less of val/bits_per_byte is better",
         ),
+        (
+            [
+                "callbacks=[]",
+                "+callbacks.mine={_target_:loomlab.callbacks.early_stop.EarlyStop,"
+                "monitor:val/bits}",
+            ],
+            "callbacks.mine.monitor: objective=clm reports no 'val/bits'",
+        ),
         (["resume="], "resume: is empty; give a folder, or leave resume out"),
         (["init=''"], "init: is empty; give a folder, or leave init out"),
         (["model=hf"], "needs exactly one of model.name"),

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from loomlab.compose.axes import axis
 from loomlab.compose.problem import Problem
 from loomlab.compose.source import ClassSource
 
@@ -42,6 +43,13 @@ class Pick:
         """What it offers others: a setting of that name says more than its class."""
         given = self.settings.get(name) if name in self.source.parameters else None
         return self.declares(name, None) if given is None else given
+
+    @property
+    def path(self) -> str:
+        """Where its settings are in the config."""
+        declared = axis(self.axis)
+        several = declared is not None and declared.multiple
+        return f"{self.axis}.{self.option}" if several else self.axis
 
     def __str__(self) -> str:
         return f"{self.axis}={self.option}"

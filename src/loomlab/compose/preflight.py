@@ -212,23 +212,24 @@ def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
     """A metric that runs are compared or kept by must be one the objective reports."""
     objective = next((p for p in picks if p.axis == "objective"), None)
     names = objective.declares("metrics", ()) if objective else ()
-    for path in ("metric", "callbacks.checkpoint.monitor", "callbacks.early_stop.monitor"):
+    keepers = [pick.path for pick in picks if "monitor" in pick.source.settings()]
+    for path in ("metric", *(f"{keeper}.monitor" for keeper in keepers)):
         value = OmegaConf.select(config, path)
         known = [f"val/{name}" for name in names]
         if names and value is not None and value not in known:
             what = f"{objective} reports no '{value}'"
             yield Problem(path, what, did_you_mean(str(value), known, "metrics"))
     if objective is not None:
-        yield from _directions(config, objective)
+        yield from _directions(config, objective, keepers)
 
 
-def _directions(config: DictConfig, objective: Pick) -> Iterator[Problem]:
+def _directions(config: DictConfig, objective: Pick, keepers: list[str]) -> Iterator[Problem]:
     """Which way a metric is better belongs to it."""
     more, (compared_by, _) = (
         objective.declares("more_is_better", ()),
         objective.declares("best_by", ("", "")),
     )
-    for keeper in ("callbacks.checkpoint", "callbacks.early_stop"):
+    for keeper in keepers:
         mode = OmegaConf.select(config, f"{keeper}.mode")
         metric = str(OmegaConf.select(config, f"{keeper}.monitor") or compared_by)
         right = "max" if metric.rpartition("/")[2] in more else "min"
