@@ -7,10 +7,11 @@ from loomlab.registration import register_when_needed
 
 if TYPE_CHECKING:
     from loomlab.entry.python import prepare, train
+    from loomlab.errors import InputError
     from loomlab.run.record import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "prepare", "train"]
+__all__ = ["InputError", "Run", "prepare", "train"]
 
 register_when_needed()
 
@@ -20,3 +21,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'loomlab' has no attribute '{name}'")
     return getattr(import_module("loomlab.entry.python"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -113,8 +113,21 @@ def test_a_refusal_is_an_error_and_leaves_nothing(tiny: Tiny, tmp_path: Path):
         assert not (tmp_path / "new").exists()
     with pytest.raises(InputError, match="no run folder"):
         loomlab.Run(tmp_path)
+    with pytest.raises(InputError, match="is no override: give strings"):
+        loomlab.train(tiny(*SMALL))  # type: ignore[arg-type]
+    assert loomlab.InputError is InputError
+    assert {"train", "prepare", "Run"} <= set(dir(loomlab))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         loomlab.trian  # noqa: B018
+
+
+def test_a_damaged_summary_is_said_in_a_sentence(tiny: Tiny):
+    run = loomlab.prepare(*tiny(*SMALL))
+    for content in ("{", "[1]"):
+        (run.path / "summary.json").write_text(content)
+        assert repr(loomlab.Run(run.path)).endswith("damaged)")
+        with pytest.raises(InputError, match=r"summary\.json (is damaged|holds no summary)"):
+            _ = run.summary
 
 
 def test_a_run_is_resumed_and_not_run_over(tiny: Tiny, tmp_path: Path):
@@ -133,7 +146,6 @@ def test_a_run_without_a_name_gets_a_folder_of_its_own(
 ):
     monkeypatch.chdir(tmp_path)
     given = [o for o in tiny(*SMALL) if not o.startswith("paths.output_dir")]
-    given = [o for o in given if not o.startswith("paths")]
     first, second = loomlab.prepare(*given), loomlab.prepare(*given)
     assert first.path.parent == second.path.parent
     assert first.path != second.path

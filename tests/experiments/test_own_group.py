@@ -28,7 +28,7 @@ def _path_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(FOLDER)
     yield
     sys.path[:] = before
-    for name in ("lengths", "pacing", "paces", "haste"):
+    for name in ("lengths", "pacing", "paces", "haste", "called"):
         sys.modules.pop(name, None)
 
 
@@ -169,3 +169,35 @@ def test_a_group_for_speed_is_no_part_of_what_a_job_is(tmp_path: Path):
     plain, fast = (check(o, arguments).only() for o in ([], ["+haste=fast"]))
     assert job_key(plain, (), "code") == job_key(fast, (), "code")
     assert job_key(fast, ("haste",), "code") != job_key(plain, (), "code")
+
+
+CALLED = "import pytorch_lightning as pl\nclass Called(pl.Callback):\n    'One.'\n"
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("+class=one", "class: is a word of Python and can be no group; rename its folder"),
+        ("+deep/down=one", "deep/down/one: its group is more than one folder deep"),
+        ("+format=one", "format: is for `loom export`, not for a run; leave out +format"),
+        ("+hardware=h100", "hardware: is for `loom plan`, not for a run"),
+        ("pace=one", "pace: is not among the defaults; write +pace=one"),
+        ("+pace=one", ""),
+        ("experiment=paced", ""),
+    ],
+)
+def test_what_can_be_no_group_is_said(tmp_path: Path, override: str, words: str):
+    groups = ("class", "deep/down", "format", "pace")
+    arguments = own(tmp_path, "called", CALLED)
+    for group in groups:
+        (tmp_path / "conf" / group).mkdir(parents=True)
+        text = f"defaults: [/schema/{group}/one@_here_, _self_]\n_target_: called.Called\n"
+        (tmp_path / "conf" / group / "one.yaml").write_text(text)
+    (tmp_path / "conf" / "experiment").mkdir()
+    paced = "# @package _global_\ndefaults: [{/pace: one}]\n"
+    (tmp_path / "conf" / "experiment" / "paced.yaml").write_text(paced)
+    checked = check([override], arguments)
+    assert words in (checked.message() if checked.problems else "")
+    assert bool(checked.problems) == bool(words)
+    if not words:
+        assert checked.configs[0].pace["_target_"] == "called.Called"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,11 @@ SEARCH = "search"  # folder of an axis that holds what to search in its options,
 def axis(name: str) -> Axis | None:
     """The axis of that name."""
     return next((a for a in AXES if a.name == name), None)
+
+
+def may_be_key(group: str) -> bool:
+    """Whether a folder of that name can be a group: one level deep, named like a variable."""
+    return group.isidentifier() and not iskeyword(group)
 
 
 def options_in(folder: Path) -> dict[str, list[str]]:

@@ -15,6 +15,7 @@ from loomlab.compose.axes import (
     SEARCH,
     Axis,
     all_options,
+    may_be_key,
     option_content,
     option_target,
     option_text,
@@ -88,7 +89,7 @@ class Catalog:
     def axes(self) -> tuple[Axis, ...]:
         """All axes, those of the user's own config groups last."""
         known = {a.name for a in AXES} | set(OF_OTHER_VERBS)
-        own = [g for g in self.options if g.isidentifier() and g not in known]
+        own = [g for g in self.options if may_be_key(g) and g not in known]
         return (*AXES, *(own_axis(group, self._first_source(group)) for group in own))
 
     def _first_source(self, group: str) -> ClassSource | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator
+from keyword import iskeyword
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
@@ -76,6 +77,9 @@ def _group_problems(override: Override, known: list[str]) -> Iterator[Problem]:
     group = override.key_or_group
     value = override.value()
     if override.is_delete():
+        return
+    if iskeyword(group):
+        yield Problem(group, "is a word of Python and can be no group", "rename its folder")
         return
     if value is None:
         yield Problem(group, "null is no option", _instead_of_null(group, known))
@@ -173,11 +177,18 @@ def _config_problem(error: Exception, catalog: Catalog) -> Problem:
     """What a config file of an experiment or an option got wrong, with its key where known."""
     if isinstance(error, BadConfigFile):
         return Problem(error.path, error.why, "mend it, or choose another")
+    if group := re.match(r"Could not override '([^'@]+)'", str(error)):
+        options = catalog.options.get(group[1], ["OPTION"])
+        fix = f"write +{group[1]}={'|'.join(options)}"
+        return Problem(group[1], "is not among the defaults", fix)
     if schema := re.search(r"Could not load 'schema/([^/']+)/([^']+)'", str(error)):
         try:
             read_target(option_target(catalog.folders, schema[1], schema[2]))
         except SourceError as why:
             return Problem(f"{schema[1]}={schema[2]}", str(why))
+        if "/" in schema[2]:
+            what, fix = "its group is more than one folder deep", "name it conf/GROUP/OPTION.yaml"
+            return Problem(f"{schema[1]}/{schema[2]}", what, fix)
     where = re.match(r"In '(.*)': \w+ raised while composing config:\n(.*)", str(error))
     if where is None:
         return Problem("config", first_line(error))

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.compose.annotation import Meaning
-from loomlab.compose.axes import AXES, SELECTORS, Axis
+from loomlab.compose.axes import AXES, OF_OTHER_VERBS, SELECTORS, Axis
 from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
@@ -144,6 +144,9 @@ def _unknown_keys(config: DictConfig, catalog: Catalog) -> Iterator[Problem]:
     shared = {f.name for f in dataclasses.fields(Experiment)}
     axes = {a.name for a in AXES} | {group.split("/")[0] for group in catalog.options}
     budget = {f.name for f in dataclasses.fields(Budget)}
+    for group, verb in OF_OTHER_VERBS.items():
+        if config.get(group):
+            yield Problem(group, f"is for `loom {verb}`, not for a run", f"leave out +{group}")
     for path, node, known in (
         ("", config, shared | axes | {"hydra"}),
         ("budget.", config.budget, budget),

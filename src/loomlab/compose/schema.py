@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import keyword
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from loomlab.compose.annotation import read_annotation
-from loomlab.compose.axes import AXES, all_options, option_text
+from loomlab.compose.axes import AXES, all_options, may_be_key, option_text
 from loomlab.compose.root import Experiment
 from loomlab.compose.search import all_conf_dirs
 from loomlab.compose.source import MISSING, ClassSource, SourceError, read_target
@@ -92,7 +91,7 @@ def _open_groups(folders: list[Path]) -> Iterator[str]:
     )
     taken = {f.name for f in dataclasses.fields(Experiment)} | {"hydra", "experiment", "debug"}
     for name in groups:
-        if name not in taken and name.isidentifier() and not keyword.iskeyword(name):
+        if name not in taken and may_be_key(name):
             yield name
 
 

@@ -38,6 +38,10 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     return argv, config
 
 
-def names_folder(overrides: list[str]) -> bool:
+OF_RUN = ("paths", "paths.output_dir", "hydra.run", "hydra.run.dir", "resume")
+OF_SWEEP = ("paths", "paths.sweep_dir", "hydra.sweep", "hydra.sweep.dir")
+
+
+def names_folder(overrides: list[str], by: tuple[str, ...] = OF_RUN) -> bool:
     """Whether a command line says where its run goes; else it gets a folder of its own."""
-    return any(o.lstrip("+").startswith(("paths", "hydra.run", "resume=")) for o in overrides)
+    return any(o.lstrip("+").partition("=")[0] in by for o in overrides)

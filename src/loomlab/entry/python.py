@@ -59,6 +59,8 @@ def _prepared(overrides: list[str]) -> Iterator[tuple[RunFolder, DictConfig]]:
     """The folder of a checked run, and its config; gone, or as it was, if the run is refused."""
     from loomlab.run.prepared import prepare_folder
 
+    if wrong := [o for o in overrides if not isinstance(o, str)]:
+        raise InputError(f"{wrong[0]!r} is no override: give strings, as in train(*overrides)")
     if flags := [o for o in overrides if o.startswith("-")]:
         raise InputError(f"{flags[0]}: flags are for `loom train`; give overrides alone here")
     overrides, config = checked_run(overrides, overrides)

@@ -17,7 +17,7 @@ from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.hydra_node import command_line, flags_of_jobs
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
-from loomlab.entry.checked import checked_run, names_folder
+from loomlab.entry.checked import OF_SWEEP, checked_run, names_folder
 from loomlab.entry.hydra_run import run_once
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
@@ -94,7 +94,7 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
     flags = flags_of_jobs(argv, overrides)
     made = plan(overrides, argv)
     probe(made.folder, "paths.sweep_dir")
-    if not names_folder(overrides) and made.folder.exists():
+    if not names_folder(overrides, OF_SWEEP) and made.folder.exists():
         made.folder = new_folder(made.folder)  # another sweep began in the same second
     if prepare_sweep(made, flags):
         _start([*flags, "-m", override("hydra.sweep.dir", made.folder)])

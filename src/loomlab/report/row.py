@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Collection
@@ -11,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from loomlab.errors import first_line
+from loomlab.errors import InputError, first_line
 from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, PSEUDO, PSEUDO_LIKELIHOOD
 from loomlab.report.settings import SEED, Settings, of_config, of_overrides, parsed
 from loomlab.run.folder import CONFIG, RunFolder
@@ -120,10 +119,11 @@ def read_config(run: RunFolder) -> tuple[dict[str, Any] | None, str]:
 
 def _summary(run: RunFolder) -> tuple[dict[str, Any], str]:
     try:
-        summary = run.summary()
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        return run.summary(), ""
+    except InputError as error:
+        return {}, str(error).removeprefix(f"{run.path}/")
+    except OSError as error:
         return {}, f"summary.json is damaged: {first_line(error)}"
-    return (summary, "") if isinstance(summary, dict) else ({}, "summary.json holds no summary")
 
 
 def _state(summary: dict[str, Any], job: Job | None) -> str:

@@ -111,9 +111,19 @@ class RunFolder:
         write_atomically(self.path / SUMMARY, strict_json.dumps(content, indent=1) + "\n")
 
     def summary(self) -> dict[str, Any]:
-        """The content of summary.json; empty if the run has not written it."""
+        """The content of summary.json; empty if the run has not written it.
+
+        Raises:
+            InputError: it is damaged.
+        """
         path = self.path / SUMMARY
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} is damaged: {first_line(error)}") from error
+        if not isinstance(found, dict):
+            raise InputError(f"{path} holds no summary")
+        return found
 
 
 def make_private(path: Path) -> None:

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loomlab.errors import InputError
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_reading import read_so_far
 
@@ -28,7 +29,11 @@ class Run:
         self.config: DictConfig = self.folder.config()
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}, {self.summary.get('status', 'not started')})"
+        try:
+            status = self.summary.get("status", "not started")
+        except InputError:
+            status = "damaged"
+        return f"Run({str(self.path)!r}, {status})"
 
     @property
     def path(self) -> Path:

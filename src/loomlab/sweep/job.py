@@ -121,7 +121,7 @@ def outcome(folder: Path, exit_code: int, error: str = "") -> dict[str, Any]:
     """Columns that say how a job ended, from what the run wrote of itself."""
     try:
         summary = RunFolder(folder).summary()
-    except json.JSONDecodeError:
+    except InputError:  # it was cut short
         summary = {}
     status = summary.get("status")
     columns: dict[str, Any] = {"ended": time.time()}
