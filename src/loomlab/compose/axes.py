@@ -67,6 +67,11 @@ def may_be_key(group: str) -> bool:
     return group.isidentifier() and not iskeyword(group)
 
 
+def is_own(group: str) -> bool:
+    """Whether a group that may be one is the user's: no axis, and for no other verb."""
+    return may_be_key(group) and axis(group) is None and group not in OF_OTHER_VERBS
+
+
 def options_in(folder: Path) -> dict[str, list[str]]:
     """Option names per group in one config folder."""
     groups: dict[str, list[str]] = {}

@@ -11,11 +11,10 @@ import yaml
 
 from loomlab.compose.axes import (
     AXES,
-    OF_OTHER_VERBS,
     SEARCH,
     Axis,
     all_options,
-    may_be_key,
+    is_own,
     option_content,
     option_target,
     option_text,
@@ -88,8 +87,7 @@ class Catalog:
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
         """All axes, those of the user's own config groups last."""
-        known = {a.name for a in AXES} | set(OF_OTHER_VERBS)
-        own = [g for g in self.options if may_be_key(g) and g not in known]
+        own = filter(is_own, self.options)
         return (*AXES, *(own_axis(group, self._first_source(group)) for group in own))
 
     def _first_source(self, group: str) -> ClassSource | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.axes import AXES, OF_OTHER_VERBS, SELECTORS, axis
+from loomlab.compose.axes import AXES, SELECTORS, is_own
 
 
 def chosen(config: DictConfig) -> dict[str, Any]:
@@ -22,21 +22,17 @@ def chosen(config: DictConfig) -> dict[str, Any]:
         return dict(OmegaConf.to_container(recorded))  # type: ignore[arg-type]
     runtime = _runtime_choices(config)
     picks: dict[str, Any] = {}
-    for known_axis in AXES:
-        name = known_axis.name
-        if known_axis.multiple:
-            picks[name] = list(OmegaConf.select(config, name) or {})
-        elif name in SELECTORS or name != "paths":
-            picks[name] = runtime.get(name)
-    known = {a.name for a in AXES} | set(OF_OTHER_VERBS)
-    own = {group: option for group, option in runtime.items() if "/" not in group}
-    picks |= {group: option for group, option in own.items() if option and group not in known}
-    return picks
+    for axis in AXES:
+        if axis.multiple:
+            picks[axis.name] = list(OmegaConf.select(config, axis.name) or {})
+        elif axis.name in SELECTORS or axis.name != "paths":
+            picks[axis.name] = runtime.get(axis.name)
+    return picks | {name: option for name, option in runtime.items() if option and is_own(name)}
 
 
 def own_choices(config: DictConfig) -> list[str]:
     """The config groups of the user's own that an option is picked of."""
-    return [name for name, option in chosen(config).items() if axis(name) is None and option]
+    return [name for name, option in chosen(config).items() if option and is_own(name)]
 
 
 def _runtime_choices(config: DictConfig) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.axes import Axis, axis
+from loomlab.compose.axes import Axis, is_own
 from loomlab.compose.choices import own_choices
 from loomlab.compose.compatibility import Pick
 from loomlab.compose.problem import Problem
@@ -63,7 +63,7 @@ def problems_of_own(
     for pick in takers:
         for name, parameter in pick.source.parameters.items():
             due = parameter.keyword_only and parameter.default is MISSING
-            if due and axis(name) is None and name in options and name not in chosen_of:
+            if due and is_own(name) and name in options and name not in chosen_of:
                 fix = f"add +{name}={'|'.join(options[name])}"
                 yield Problem(str(pick), f"needs an option of {name}", fix)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from loomlab.compose.search import all_conf_dirs
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.errors import InputError
-from loomlab.run.folder import RunFolder, make_private
-from loomlab.run.moving_in import clear, new_folder
+from loomlab.run.folder import RunFolder
+from loomlab.run.moving_in import move_in
 from loomlab.run.output import restored_when_refused, withdrawn_when_refused
 from loomlab.run.record import Run
 
@@ -67,11 +67,6 @@ def _prepared(overrides: list[str]) -> Iterator[tuple[RunFolder, DictConfig]]:
     path = Path(str(config.hydra.run.dir))
     refused = restored_when_refused if config.resume else withdrawn_when_refused
     with refused(path):
-        if config.overwrite and not config.resume:
-            clear(path)
-        if names_folder(overrides):
-            make_private(path)
-        else:
-            path = new_folder(path)
-        config.paths.output_dir = str(path)
+        own = move_in(path, names_folder(overrides), config.overwrite)
+        config.paths.output_dir = str(own)
         yield prepare_folder(config, overrides, all_conf_dirs()[1:])

@@ -22,8 +22,7 @@ from loomlab.entry.hydra_run import run_once
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
 from loomlab.run.ending import told
-from loomlab.run.folder import make_private
-from loomlab.run.moving_in import clear, new_folder
+from loomlab.run.moving_in import move_in, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
 
@@ -76,11 +75,8 @@ def train_one(
     argv, config = checked_run(argv, overrides)
     folder = Path(str(config.hydra.run.dir))
     with around(folder):
-        if config.overwrite and not config.resume:
-            clear(folder)
-        if names_folder(overrides):
-            make_private(folder)
-        elif (own := new_folder(folder)) != folder:
+        own = move_in(folder, names_folder(overrides), config.overwrite)
+        if own != folder:
             argv = [*argv, override("paths.output_dir", own)]
         sys.argv = ["loom train", *argv]  # which is on record
         run_once(argv, _job)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from loomlab.errors import InputError
 from loomlab.quoting import to_type
-from loomlab.run.folder import CONFIG
+from loomlab.run.folder import CONFIG, make_private
 
 NOT_OURS = ("console.log",)  # whoever started the run writes there what it says
 
@@ -46,6 +46,20 @@ def claim(folder: Path, overwrite: bool) -> None:
     if overwrite:
         clear(folder)
     refuse_inhabited(folder)
+
+
+def move_in(folder: Path, named: bool, overwrite: bool) -> Path:
+    """The folder of a run, made; where none was `named`, one that no other run has.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    if overwrite:
+        clear(folder)
+    if not named:
+        return new_folder(folder)
+    make_private(folder)
+    return folder
 
 
 def new_folder(folder: Path) -> Path:
