@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --retries 10 --constraint constraints.txt
+# Compiled on all cores at the end, not on one while installing.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check \
+  --retries 10 --constraint constraints.txt
 # Encoders and libraries would otherwise fight over the few cores of a laptop.
 export TOKENIZERS_PARALLELISM ?= true
 
@@ -50,6 +52,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch || $(PIP) torch
 	$(PIP) --editable '.[dev]' || $(PIP) --editable '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null 2>&1 || true  # some are no modules
 	@touch $@
 
 clean: ## remove .venv and tool caches (outputs and the corpus cache stay)

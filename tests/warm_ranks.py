@@ -1,7 +1,7 @@
 """Further processes of a run, forked with their imports done, and else as a user's.
 
 Each would import torch, Lightning and Transformers anew, which takes far longer than the few
-steps of a test. Here they are what `python -m loomlab.run.worker RUN_DIR` is: a process with its
+steps of a test. Here they are what `python -m loomlab.run RUN_DIR` is: a process with its
 own memory, which meets the others over sockets, and can be signalled, killed and listed by name.
 """
 
@@ -18,7 +18,7 @@ from unittest import mock
 
 from tests.warm import PATH, forkserver
 
-MODULE = "loomlab.run.worker"
+MODULE = "loomlab.run"
 STARTER = "loomlab.parallelism.launcher.subprocess"
 Asked = tuple[Sequence[str], dict[str, str], str]
 

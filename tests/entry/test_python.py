@@ -66,6 +66,8 @@ def test_a_prepared_folder_is_run_elsewhere(tiny: Tiny, same: Callable[..., None
     command = [sys.executable, "-m", "loomlab.run", str(ready.path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
+    for said in (done.stdout, (ready.path / "train.log").read_text()):
+        assert f"everything is in {ready.path}" in said
     same(loomlab.train(*tiny(*SMALL, folder="here")).folder, ready.folder)
 
 

@@ -45,7 +45,7 @@ def workers(run_dir: Path) -> list[int]:
             command = path.read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile
             continue
-        if b"loomlab.run.worker" in command and str(run_dir).encode() in command:
+        if b"loomlab.run" in command and str(run_dir).encode() in command:
             found.append(int(path.parent.name))
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,7 +25,6 @@ from loomlab.run.moving_in import move_in, new_folder
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
 
-log = logging.getLogger("loomlab")
 HELP = """\
 usage: loom train [-m] [OVERRIDE ...]
 
@@ -117,10 +115,4 @@ def _job(config: DictConfig) -> float:
     with told(path), restored:
         given = list(context.overrides.task)
         folder, plain = prepare_folder(config, given, all_conf_dirs(sys.argv)[1:])
-        value = execute(plain, folder)
-    summary = folder.summary()
-    log.info(
-        "%s: %s = %.4f, everything is in %s",
-        summary["status"], summary["metric"], value, folder.path,
-    )  # fmt: skip
-    return value
+        return execute(plain, folder)

@@ -18,7 +18,7 @@ from loomlab.parallelism.roll_call import enroll
 
 
 class WorkerLauncher(_SubprocessScriptLauncher):
-    """Starts `python -m loomlab.run.worker RUN_DIR` once per further process.
+    """Starts `python -m loomlab.run RUN_DIR` once per further process.
 
     Lightning would replay the command line in every process, and that may be a whole sweep.
     Processes that torchrun or srun has started are told the folder instead.
@@ -54,7 +54,7 @@ class WorkerLauncher(_SubprocessScriptLauncher):
         os.environ["NODE_RANK"] = str(environment.node_rank())
         os.environ["LOCAL_RANK"] = str(environment.local_rank())
         os.environ["WORLD_SIZE"] = str(self.num_processes * self.num_nodes)
-        command = [sys.executable, "-m", "loomlab.run.worker", str(self.run_dir)]
+        command = [sys.executable, "-m", "loomlab.run", str(self.run_dir)]
         for rank in range(1, self.num_processes):
             process = subprocess.Popen(command, env={**os.environ, "LOCAL_RANK": str(rank)})
             enroll(self.run_dir, rank, process.pid)

@@ -27,10 +27,13 @@ def main(argv: list[str]) -> int:
     from loomlab.run.ending import told
     from loomlab.run.folder import RunFolder
     from loomlab.run.prepared import run_prepared
+    from loomlab.run.run_log import logged
 
     folder = RunFolder(argv[0])
     with told(folder.path):
-        run_prepared(folder)
+        folder.config()  # else there is no folder to write a log into
+        with logged(folder):
+            run_prepared(folder)
     return 0
 
 

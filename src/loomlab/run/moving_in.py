@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loomlab.errors import InputError
 from loomlab.quoting import to_type
+from loomlab.run.alone import require_alone
 from loomlab.run.folder import CONFIG, make_private
 
 NOT_OURS = ("console.log",)  # whoever started the run writes there what it says
@@ -28,9 +29,14 @@ def refuse_inhabited(folder: Path) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Remove a run, if there is one, with all that it has written."""
+    """Remove a run, if there is one, with all that it has written.
+
+    Raises:
+        InputError: another process runs it now.
+    """
     if not (folder / CONFIG).is_file():
         return
+    require_alone(folder)
     (folder / CONFIG).unlink()  # first: by half it is no run
     for path in folder.iterdir():
         if path.name in NOT_OURS:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.compose.choices import chosen
 from loomlab.errors import InputError
+from loomlab.run.alone import require_alone
 from loomlab.run.folder import RunFolder
 from loomlab.run.output import at_home, restored_when_refused
 from loomlab.run.session import execute
@@ -41,9 +42,13 @@ def prepare_folder(
     """Write the folder that the composed config names; also its config, secrets included.
 
     `overrides` are those that led to it.
+
+    Raises:
+        InputError: another process runs this folder now.
     """
     plain = record_choice(config, conf_dirs)
     folder = RunFolder(plain.paths.output_dir)
+    require_alone(folder.path)
     folder.create(plain, overrides)
     return folder, plain
 

@@ -20,6 +20,7 @@ from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
 from loomlab.parallelism.threads import divide_threads
 from loomlab.precision.base import Precision
+from loomlab.run.alone import alone_in
 from loomlab.run.assembly import (
     Assembled,
     assemble,
@@ -52,7 +53,15 @@ def execute(config: DictConfig, folder: RunFolder, trains: bool = True) -> float
 
     Without `trains` the weights it starts from are only compressed. summary.json says how it
     ended, also when it failed or was interrupted.
+
+    Raises:
+        InputError: only the data or the machine could refuse it, or another process runs it now.
     """
+    with alone_in(folder.path):
+        return _execute(config, folder, trains)
+
+
+def _execute(config: DictConfig, folder: RunFolder, trains: bool) -> float:
     quiet_libraries()
     authorize(OmegaConf.to_container(config, resolve=True))
     started, all_threads = time.monotonic(), torch.get_num_threads()
@@ -99,7 +108,12 @@ def execute(config: DictConfig, folder: RunFolder, trains: bool = True) -> float
         finally:
             finish(code, summary)
             torch.set_num_threads(all_threads)
-    return float(summary["best"].get(summary["metric"], math.inf))
+    value = float(summary["best"].get(summary["metric"], math.inf))
+    log.info(
+        "%s: %s = %.4f, everything is in %s",
+        summary["status"], summary["metric"], value, folder.path,
+    )  # fmt: skip
+    return value
 
 
 def _fit(

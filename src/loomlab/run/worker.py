@@ -1,8 +1,6 @@
-"""A further process of a distributed run: `python -m loomlab.run.worker RUN_DIR`."""
+"""A further process of a distributed run: `python -m loomlab.run RUN_DIR` calls it."""
 
 from __future__ import annotations
-
-import sys
 
 from omegaconf import DictConfig
 
@@ -52,7 +50,3 @@ def _train(config: DictConfig, folder: RunFolder) -> None:
             trainer.fit(
                 parts.objective, datamodule=parts.corpus, ckpt_path=resume, weights_only=True
             )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
