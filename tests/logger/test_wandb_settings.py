@@ -1,5 +1,6 @@
 """Variables, settings files and logins of W&B are found where its client finds them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from loomlab.logger.wandb_settings import (
     project_of,
     server_url,
     unless_told,
+    use_writable_places,
 )
 
 KEY = "a" * 40
@@ -79,3 +81,21 @@ def test_a_variable_that_the_client_refuses(client: Client):
     client(WANDB_MODE="sometimes")
     with pytest.raises(InputError, match=r"correct the WANDB_\.\.\. variable.* mode .*sometimes"):
         server_url()
+
+
+def test_a_home_that_cannot_be_written(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home, cache = tmp_path / "home", tmp_path / "cache"
+    home.write_text("a file, below which nobody, not even root, can make a folder")
+    places = {"XDG_CACHE_HOME": home / "a", "XDG_DATA_HOME": home / "b"}
+    own = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR")
+    client(**{name: str(path) for name, path in places.items()}, LOOM_CACHE=str(cache))
+    for name in own:  # which puts it back afterwards
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    use_writable_places()
+    assert [os.environ[name] for name in own] == [str(cache / "wandb")] * 2
+    client(WANDB_CACHE_DIR="mine", WANDB_DATA_DIR=None, XDG_DATA_HOME=str(tmp_path))
+    use_writable_places()
+    assert [os.environ.get(name) for name in own] == ["mine", None]

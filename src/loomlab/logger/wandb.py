@@ -23,6 +23,7 @@ from loomlab.logger.wandb_settings import (
     server_url,
     told,
     unless_told,
+    use_writable_places,
 )
 from loomlab.reach import answers
 from loomlab.secrets import masked_override
@@ -75,6 +76,7 @@ class Wandb(LoggerOption):
         that fails, training goes on without W&B; both with a warning.
         """
         os.environ.setdefault("WANDB_SILENT", "true")  # its own lines would break the bar
+        use_writable_places()
         from loomlab.logger.wandb_run import SteadyWandbLogger, forget_run, trouble
 
         choice = config.get("choice") or {}

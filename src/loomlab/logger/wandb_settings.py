@@ -7,13 +7,36 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError, first_line
+from loomlab.text.cache import default_cache_dir
 
 PROJECT = "loomlab"
 SAME_MODE = {"dryrun": "offline", "run": "online"}  # older names, which the client still takes
 log = logging.getLogger("loomlab")
+
+
+def use_writable_places() -> None:
+    """Where the client's own folders cannot be written, it works in the cache of loomlab.
+
+    Where that cannot be written either, the client says so itself.
+    """
+    from platformdirs import user_cache_dir, user_data_dir  # which the client asks, too
+
+    for variable, usual in (
+        ("WANDB_CACHE_DIR", user_cache_dir("wandb")), ("WANDB_DATA_DIR", user_data_dir("wandb"))
+    ):  # fmt: skip
+        ours = default_cache_dir() / "wandb"
+        if variable not in os.environ and not _writable(Path(usual)) and _writable(ours):
+            os.environ[variable] = str(ours)
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made and then written."""
+    there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def told() -> Any:
