@@ -31,6 +31,7 @@ OPTIONS = [
 ]
 TINY_MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
 REVIEWS = Path(__file__).parent / "data" / "reviews.csv"
+ALICE = REVIEWS.with_name("alice.txt")
 HF_GPT2 = ["model.architecture_type=gpt2", "++model.config={n_layer:1,n_embd:16,n_head:2}"]
 # What an option cannot do without; all else is tiny and the same for all.
 COMPANIONS = {
@@ -48,6 +49,11 @@ COMPANIONS = {
     "corpus/labelled": [f"corpus.path={REVIEWS}", *TINY_MODEL],
     "corpus/python_stdlib": [
         *("corpus.max_bytes=200000", "corpus.validation_every=4", *TINY_MODEL),
+    ],
+    "corpus/mixture": [
+        *("corpus.parts=[text,python_stdlib]", "corpus.of.python_stdlib.max_bytes=200000"),
+        *("corpus.of.python_stdlib.validation_every=4", f"corpus.of.text.path={ALICE}"),
+        *TINY_MODEL,
     ],
     "corpus/rotten_tomatoes": [f"paths.cache_dir={default_cache_dir()}", *TINY_MODEL],
     "callbacks/samples": ["sequence_length=64", *TINY_MODEL],

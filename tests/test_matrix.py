@@ -98,6 +98,7 @@ def covering(choices: dict[str, list[str]], wanted: set[tuple] | None = None) ->
     return rows
 
 
+ALICE = Path(__file__).parent / "data" / "alice.txt"
 ALL = {name: options(name) for name in COVERED}
 ALL["compile"] = sorted(ALL["compile"], key="off".__ne__)  # where both would do, the quicker
 LOCAL = {**ALL, "parallelism": ["single"]}
@@ -150,8 +151,9 @@ def selected(name: str, option: str) -> str:
 def small(row: Row) -> list[str]:
     """The few settings that make an option tiny, or that it cannot do without."""
     settings = {
-        "text": [f"corpus.path={Path(__file__).parent / 'data' / 'alice.txt'}"],
+        "text": [f"corpus.path={ALICE}"],
         "labelled": [f"corpus.path={Path(__file__).parent / 'data' / 'reviews.csv'}"],
+        "mixture": ["corpus.parts=[text]", f"corpus.of.text.path={ALICE}"],
         "rotten_tomatoes": [f"paths.cache_dir={default_cache_dir()}"],
         "gutenberg": ["corpus.book_cap=20000", f"paths.cache_dir={default_cache_dir()}"],
         "python_stdlib": ["corpus.max_bytes=200000", "corpus.validation_every=4"],

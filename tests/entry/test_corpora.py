@@ -70,6 +70,8 @@ def test_show_counts_documents_and_bytes(tmp_path, capsys):
         (["show", "minilm"], "minilm is a model, not text: `loom corpora fetch minilm`"),
         (["show", "hf"], "exactly one of corpus.name and corpus.path"),
         (["show", "text"], r"corpus\.path: nothing is set"),
+        (["show", "mixture"], r"corpus\.parts: is empty"),
+        (["show", "mixture", "parts=[gutenbreg]"], "did you mean gutenberg"),
         (["show", "text", "pth=x"], r"pth=x: give KEY=VALUE with a key of path"),
     ],
 )
@@ -90,6 +92,16 @@ def test_a_dataset_out_of_reach_is_one_sentence_without_heavy_imports(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "corpus=hf corpus.path=/path/to/folder, or choose corpus=gutenberg" in done.stdout
+
+
+def test_a_mixture_shows_its_parts(tmp_path, capsys):
+    cache = ["--cache-dir", str(tmp_path)]
+    totals = []
+    for given in (["python_stdlib"], ["mixture", "parts=[python_stdlib]"]):
+        assert run(["show", *given, *cache]) == 0
+        totals.append(capsys.readouterr().out.splitlines()[1])
+    assert totals[0] == totals[1]
+    assert " documents, " in totals[0]
 
 
 def test_show_takes_a_local_folder(tmp_path, capsys):

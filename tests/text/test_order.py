@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from loomlab.text.order import SampleStream, SequentialBatches, permutation
+from loomlab.text.order import BatchesOfParts, SampleStream, SequentialBatches, permutation
 
 
 def joined(parts):
@@ -91,3 +91,16 @@ def test_validation_covers_all_with_equal_batch_counts(samples, world_size, batc
     if world_size == 1:
         assert seen == list(range(samples))
         assert max(len(batch) for batch in ranks[0]) <= batch_size
+
+
+def test_batches_of_parts_hold_one_each_and_all_of_them():
+    ranks = [BatchesOfParts([10, 3, 7], 4, rank, 2) for rank in (0, 1)]
+    assert ranks[0].parts == ranks[1].parts == [0, 1, 2, 0]
+    starts = {0: range(10), 1: range(10, 13), 2: range(13, 20)}
+    for batches in ranks:
+        for part, batch in zip(batches.parts, batches, strict=True):
+            assert {index for index, _ in batch} <= set(starts[part])
+    assert sorted(index for batches in ranks for index, _ in joined(batches)) == list(range(20))
+    ranks[0].thin(2)
+    assert ranks[0].parts == [0, 2]
+    assert len(ranks[0]) == 2

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS, diagnose
+from loomlab.compose.parts import missing_parts, settings_of_parts
 from loomlab.compose.preflight import preflight
 from loomlab.compose.problem import Problem, report
 from loomlab.compose.search import all_conf_dirs
@@ -22,7 +23,8 @@ from loomlab.errors import InputError
 class Checked:
     """The jobs of a command line and what is wrong with each.
 
-    `added` are overrides that a job did not name: the tokenizer of the weights it starts from.
+    `added` are overrides that a job did not name: the tokenizer of the weights it starts from,
+    and the parts of its corpus.
     """
 
     jobs: list[list[str]]
@@ -92,16 +94,31 @@ def _check_job(
     problems = list(_outside(job, catalog))
     if problems:
         return None, problems, []
-    accepted = job
+    inside = settings_of_parts(job)
+    config, problems, accepted = _composed([o for o in job if o not in inside], loader, catalog)
+    if config is None:
+        return None, problems, []
+    added = missing_parts(config, catalog)
+    if added or inside:
+        config, more, accepted = _composed([*accepted, *added, *inside], loader, catalog)
+        problems += more
+        if config is None:
+            return None, problems, []
+    tokenizer = tokenizer_of_weights(job, config)
+    if tokenizer:
+        config = compose_job([*accepted, *tokenizer])
+    return config, problems + preflight(config, catalog), [*added, *tokenizer]
+
+
+def _composed(
+    job: list[str], loader: ConfigLoader, catalog: Catalog
+) -> tuple[DictConfig | None, list[Problem], list[str]]:
+    """The config of a job, or of what can be composed of it; problems; what was composed."""
     try:
-        config = compose_job(job)
+        return compose_job(job), [], job
     except COMPOSE_ERRORS as error:
         problems, accepted = diagnose(job, error, loader, catalog)
-        try:
-            config = compose_job(accepted)
-        except COMPOSE_ERRORS:
-            return None, problems, []
-    added = tokenizer_of_weights(job, config)
-    if added:
-        config = compose_job([*accepted, *added])
-    return config, problems + preflight(config, catalog), added
+    try:
+        return compose_job(accepted), problems, accepted
+    except COMPOSE_ERRORS:
+        return None, problems, []

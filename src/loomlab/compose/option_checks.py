@@ -16,12 +16,14 @@ from loomlab.compose.root import known_steps
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
+OF_HYDRA = ("_target_", "_recursive_")  # which say how it is built
+
 
 def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
     """Keys the class has no setting for."""
     settings = source.settings() if OmegaConf.get_type(node) is not dict else source.parameters
     for key in map(str, node):
-        if key in settings or key == "_target_":
+        if key in settings or key in OF_HYDRA:
             continue
         known = set(settings)
         if source.takes_any_keyword:
@@ -80,8 +82,8 @@ def own_checks(
     if not module:
         return
     check = getattr(importlib.import_module(module), name)
-    settings = OmegaConf.to_container(node, resolve=True)
-    settings.pop("_target_")  # type: ignore[union-attr, arg-type]
+    plain: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
+    settings = {key: value for key, value in plain.items() if key not in OF_HYDRA}
     wanted = _wanted(config)
     offered: dict[str, Any] = {**wanted, "config": config, "steps": _steps(config, wanted)}
     asked = inspect.signature(check).parameters

@@ -19,6 +19,7 @@ from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.hydra_node import not_as_checked
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.own_axes import own_axes, problems_of_own
+from loomlab.compose.parts import problems_of_parts
 from loomlab.compose.problem import Problem
 from loomlab.compose.root import BUDGETS, Budget, Experiment
 from loomlab.compose.source import SourceError, read_target
@@ -68,6 +69,7 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
             # An option's own check may rely on the bounds of its settings.
             problems += wrong or own_checks(path, node, source, config)
     problems += all_refusals(picks, default_options(), catalog.fitting)
+    problems += problems_of_parts(config, catalog)
     problems += problems_of_own(config, own, picks, catalog.options)
     problems += [*_refused_settings(config, picks), *_gradient_only(config, picks)]
     return [

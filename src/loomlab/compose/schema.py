@@ -62,6 +62,8 @@ def option_schema(source: ClassSource) -> type:
         if parameter.default is not MISSING:
             kind = read_annotation(parameter.annotation).type
             fields.append((name, kind, _field(parameter.default)))
+    if source.attributes.get("builds_parts"):  # options inside it, which are not Hydra's to build
+        fields.append(("_recursive_", bool, False))
     class_name = source.target.rpartition(".")[2]
     return dataclasses.make_dataclass(class_name, fields)
 

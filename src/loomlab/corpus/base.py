@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
 
+import numpy as np
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
@@ -18,7 +19,7 @@ from loomlab.text.package import fetch_package, package_folder
 from loomlab.text.packing import PackedWindows
 from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key, use_more
 from loomlab.text.samples import Samples
-from loomlab.text.token_file import TokenFile
+from loomlab.text.token_file import Manifest, TokenFile
 from loomlab.text.unknown import too_much
 from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
 
@@ -70,6 +71,8 @@ class Corpus(LightningDataModule, abc.ABC):
         self.hf_tokenizer: PreTrainedTokenizerFast
         self.train_tokens: TokenFile
         self.validation_tokens: TokenFile
+        self.train_manifest: Manifest  # of all that is trained on
+        self.validation_manifest: Manifest
         self._resumed: dict[str, Any] = {}
 
     # -- what an option provides
@@ -131,6 +134,19 @@ class Corpus(LightningDataModule, abc.ABC):
         """Mean tokens of a training sample."""
         return float(self.sequence_length)
 
+    @property
+    def part_bytes_per_token(self) -> dict[str, float]:
+        """Of each part whose held-out numbers are reported apart, UTF-8 bytes per token."""
+        return {}
+
+    def part_of_batch(self, number: int) -> str:
+        """The part that a held-out batch of this process is of; empty where there are none."""
+        return ""
+
+    def tokens_to_count(self, limit: int | None) -> np.ndarray:
+        """Training tokens for a model that counts them, (N,), at most `limit`."""
+        return self.train_tokens.tokens[:limit]
+
     def example(self) -> Any:
         """A batch whose first row is like any other, to price a step with."""
         return next(iter(self.val_dataloader()))
@@ -138,26 +154,35 @@ class Corpus(LightningDataModule, abc.ABC):
     def _open(self, checksums: bool) -> None:
         if self._opened:
             return
-        self.content = fingerprint = self.fingerprint()
-        self.hf_tokenizer = cached_tokenizer(
+        self.content = self.fingerprint()
+        trained = cached_tokenizer(
             self.cache_dir,
-            content_key(fingerprint, self.tokenizer.settings()),
+            content_key(self.content, self.tokenizer.settings()),
             train=lambda: self.tokenizer.train(self.documents("train")),
         )
-        self.vocab_size = len(self.hf_tokenizer)
+        self.cut_with(trained, checksums)
+        self._opened = True
+
+    def cut_with(self, tokenizer: PreTrainedTokenizerFast, checksums: bool) -> None:
+        """Open the token files that this tokenizer makes, written first if need be."""
+        self.hf_tokenizer, self.vocab_size = tokenizer, len(tokenizer)
+        self.train_manifest, self.validation_manifest = self._cut(checksums)
+        held_out = self.validation_manifest
+        self.bytes_per_token = held_out.bytes / held_out.tokens
+        self.unknown_share = held_out.unknown_bytes / max(1, held_out.bytes)
+
+    def _cut(self, checksums: bool) -> tuple[Manifest, Manifest]:
+        """What the token files of both splits hold."""
         self.train_tokens, self.validation_tokens = cached_token_files(
             self.cache_dir,
-            fingerprint,
+            self.fingerprint(),
             self.documents,
             self.hf_tokenizer,
             tokenizer_hash(self.hf_tokenizer),
             checksums,
             self.few_documents,
         )
-        held_out = self.validation_tokens.manifest
-        self.bytes_per_token = held_out.bytes / held_out.tokens
-        self.unknown_share = held_out.unknown_bytes / max(1, held_out.bytes)
-        self._opened = True
+        return self.train_tokens.manifest, self.validation_tokens.manifest
 
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
         if self.reads != "windows":
@@ -251,8 +276,8 @@ class Corpus(LightningDataModule, abc.ABC):
 
     def _stream_identity(self) -> dict[str, Any]:
         return {
-            "tokens": self.train_tokens.manifest.tokens_sha256,
-            "held-out tokens": self.validation_tokens.manifest.tokens_sha256,
+            "tokens": self.train_manifest.tokens_sha256,
+            "held-out tokens": self.validation_manifest.tokens_sha256,
             "sequence_length": self.sequence_length,
             "samples": len(self._train),
             "seed": self.seed,

@@ -95,6 +95,9 @@ def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Corpus":
     module, _, name = pick.source.target.rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     values = dict(pick.settings) | _values(settings, list(inspect.signature(kind).parameters))
+    if pick.source.attributes.get("builds_parts"):
+        given = [downloads.named(_catalog(), name) for name in values.get("parts", [])]
+        values["of"] = {p.option: {"_target_": p.source.target, **p.settings} for p in given}
     runtime = {"sequence_length": 1, "batch_size": 1, "seed": 0, "cache_dir": cache_dir}
     corpus: Corpus = kind(**values, tokenizer=Byte(), **runtime)
     return corpus

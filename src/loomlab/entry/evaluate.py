@@ -33,6 +33,7 @@ def run(argv: list[str]) -> int:
     if options.json:
         print(strict_json.dumps(numbers))
     else:
+        width = max(20, *map(len, numbers))
         for name, value in numbers.items():
-            print(f"{name:<20} {value:.6f}")
+            print(f"{name:<{width}} {value:.6f}")
     return 0

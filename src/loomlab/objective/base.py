@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from loomlab.measure.by_part import ScoresByPart
 from loomlab.measure.scores import Scores
 from loomlab.objective.chunked import chunked_loss
 from loomlab.objective.cross_entropy import cross_entropy
@@ -77,7 +78,7 @@ class Objective(pl.LightningModule):
         self._accepted = accepted_inputs(model)
         self.step_mean = StepMean()
         self.training_scores: Scores | None = None  # set for the steps whose numbers are logged
-        self.held_out = self.new_scores()
+        self.held_out = ScoresByPart(self.new_scores, {})
         self.latest: dict[str, float] = {}
 
     def configure_model(self) -> None:
@@ -254,11 +255,15 @@ class Objective(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the held-out numbers afresh."""
-        self.held_out = self.new_scores()
+        self.held_out = ScoresByPart(self.new_scores, self._corpus.part_bytes_per_token)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the held-out numbers."""
-        self.score(batch, self.held_out)
+        self.score(batch, self.held_out.of(self._corpus.part_of_batch(batch_idx)))
+
+    @property
+    def _corpus(self) -> Any:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def on_validation_epoch_end(self) -> None:
         """Publish the held-out numbers to the loggers and to callbacks such as checkpoint."""

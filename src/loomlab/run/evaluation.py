@@ -6,6 +6,7 @@ import torch
 
 from loomlab.corpus.base import Corpus
 from loomlab.device import autocast, on, placed
+from loomlab.measure.by_part import ScoresByPart
 from loomlab.measure.modes import evaluating
 from loomlab.objective.base import Objective
 
@@ -15,10 +16,10 @@ def evaluate(
     objective: Objective, corpus: Corpus, bf16: bool, batches: int | None = None
 ) -> dict[str, float]:
     """Score every held-out window (or the first `batches` batches) once."""
-    scores = objective.new_scores()
+    scores = ScoresByPart(objective.new_scores, corpus.part_bytes_per_token)
     with evaluating(objective), placed(objective) as place, autocast(place, bf16):
         for number, batch in enumerate(corpus.val_dataloader()):
             if batches is not None and number >= batches:
                 break
-            objective.score(on(place, batch), scores)
+            objective.score(on(place, batch), scores.of(corpus.part_of_batch(number)))
     return {f"val/{k}": v for k, v in scores.result(corpus.bytes_per_token).items()}

@@ -33,7 +33,7 @@ def facts_of(
 
 
 def _identity(name: str, corpus: Corpus) -> dict[str, Any]:
-    training, held_out = corpus.train_tokens.manifest, corpus.validation_tokens.manifest
+    training, held_out = corpus.train_manifest, corpus.validation_manifest
     return {
         "name": name,
         "fingerprint": corpus.content,

@@ -11,7 +11,7 @@ log = logging.getLogger("loomlab")
 
 def say_what_is_validated(corpus: Corpus) -> None:
     """Tell, where validations read a part only."""
-    tokens = len(corpus.validation_tokens)
+    tokens = corpus.validation_manifest.tokens
     batches, read = len(corpus.all_held_out()), len(corpus.held_out())
     if read < batches:
         log.info(

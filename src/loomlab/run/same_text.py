@@ -16,8 +16,8 @@ log = logging.getLogger("loomlab")
 
 def text_identity(corpus: Corpus) -> dict[str, str]:
     """What the tokens of both parts of the text are, as summary.json records it."""
-    tokens = (corpus.train_tokens, corpus.validation_tokens)
-    return {key: t.manifest.tokens_sha256 for key, t in zip(PARTS, tokens, strict=True)}
+    cut = (corpus.train_manifest, corpus.validation_manifest)
+    return {key: manifest.tokens_sha256 for key, manifest in zip(PARTS, cut, strict=True)}
 
 
 def say_what_changed(path: object, recorded: dict[str, Any], corpus: Corpus) -> None:

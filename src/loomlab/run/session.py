@@ -250,9 +250,8 @@ def _load_best(parts: Assembled, folder: RunFolder, last: int) -> bool:
 def _count(config: DictConfig, parts: Assembled, folder: RunFolder) -> dict[str, Any]:
     """Train by counting the tokens the budget pays for."""
     loggers = build_loggers(config, parts, folder)
-    tokens = parts.corpus.train_tokens.tokens
-    if parts.steps is not None:
-        tokens = tokens[: parts.steps * parts.context.tokens_per_step]
+    limit = None if parts.steps is None else parts.steps * parts.context.tokens_per_step
+    tokens = parts.corpus.tokens_to_count(limit)
     parts.metrics.start_clock()
     parts.objective.model.count(tokens)  # type: ignore[operator]
     seconds = parts.metrics.seconds()
@@ -285,8 +284,8 @@ def _figures(parts: Assembled, numbers: dict[str, Any]) -> dict[str, Any]:
             "bytes_per_token": parts.corpus.bytes_per_token,
             "unknown_share": parts.corpus.unknown_share,
             "vocabulary": parts.corpus.vocab_size,
-            "training_tokens": len(parts.corpus.train_tokens),
-            "validation_tokens": len(parts.corpus.validation_tokens),
+            "training_tokens": parts.corpus.train_manifest.tokens,
+            "validation_tokens": parts.corpus.validation_manifest.tokens,
             **text_identity(parts.corpus),
         },
     }

@@ -1,6 +1,6 @@
 """The order of training samples: a pure function of (seed, epoch), resumable at any sample."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -66,8 +66,10 @@ class SequentialBatches(Sampler[list[tuple[int, int]]]):
     def thin(self, count: int | None) -> None:
         """Keep only so many batches, evenly spread, the first among them; None keeps all."""
         if count is not None and count < len(self.batches):
-            kept = np.arange(count) * len(self.batches) // count
-            self.batches = [self.batches[n] for n in kept]
+            self._keep(np.arange(count) * len(self.batches) // count)
+
+    def _keep(self, numbers: np.ndarray) -> None:
+        self.batches = [self.batches[n] for n in numbers]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         for batch in self.batches:
@@ -75,3 +77,30 @@ class SequentialBatches(Sampler[list[tuple[int, int]]]):
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+class BatchesOfParts(SequentialBatches):
+    """The batches of several texts, evenly mixed; no batch holds windows of two.
+
+    sizes: windows of each text, whose numbers follow each other. `parts` says of which text each
+    batch is. The first so many batches, and those that `thin` keeps, are of all texts, by size.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        placed = []
+        for part, size in enumerate(sizes):
+            own = SequentialBatches(size, batch_size, rank, world_size).batches
+            start = sum(sizes[:part])
+            placed += [
+                ((number + 0.5) / len(own), part, [start + window for window in batch])
+                for number, batch in enumerate(own)
+            ]
+        placed.sort()
+        self.batches = [batch for _, _, batch in placed]
+        self.parts = [part for _, part, _ in placed]
+
+    def _keep(self, numbers: np.ndarray) -> None:
+        super()._keep(numbers)
+        self.parts = [self.parts[n] for n in numbers]
