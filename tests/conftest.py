@@ -189,10 +189,14 @@ def same() -> Callable[..., None]:
 def logs_as_before() -> Iterator[None]:
     """Hydra's handlers write to the folder, and to the captured output, of one test."""
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    before, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
     yield
     root.handlers[:] = before
     root.setLevel(level)
+    logging.disable(disabled)
+    for logger in logging.root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):  # a config of logs disables those that it omits
+            logger.disabled = False
 
 
 @pytest.fixture

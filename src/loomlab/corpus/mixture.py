@@ -38,7 +38,7 @@ class Mixture(Corpus):
 
     def __init__(
         self,
-        parts: list[str] = (),  # type: ignore[assignment]  # a config holds lists
+        parts: list[str] = [],  # noqa: B006  a schema default, never changed
         weights: list[float] | None = None,
         mixing: Literal["proportional", "equal", "temperature"] = "proportional",
         temperature: Annotated[float, "[1, inf)"] = 2.0,

@@ -15,8 +15,8 @@ class ScoresByPart:
     """
 
     def __init__(self, new: Callable[[], Scores], bytes_per_token: Mapping[str, float]) -> None:
-        self.new, self.bytes_per_token = new, dict(bytes_per_token)
-        self.scores = {name: new() for name in self.bytes_per_token or [""]}
+        self.new, self.parts = new, dict(bytes_per_token)
+        self.scores = {name: new() for name in self.parts or [""]}
 
     def of(self, part: str) -> Scores:
         """The scores to which a batch of this part is added."""
@@ -39,7 +39,7 @@ class ScoresByPart:
         for scores in self.scores.values():
             whole.sums = whole.sums.to(scores.sums.device) + scores.sums
         numbers = whole.result(bytes_per_token)
-        for part, size in self.bytes_per_token.items():
+        for part, size in self.parts.items():
             if self.scores[part].sums.any():
                 own = self.scores[part].result(size)
                 numbers |= {f"{part}/{name}": value for name, value in own.items()}

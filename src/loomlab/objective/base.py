@@ -255,15 +255,16 @@ class Objective(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start the held-out numbers afresh."""
-        self.held_out = ScoresByPart(self.new_scores, self._corpus.part_bytes_per_token)
+        corpus = getattr(self._trainer, "datamodule", None)
+        parts = {} if corpus is None else corpus.part_bytes_per_token
+        self.held_out = ScoresByPart(self.new_scores, parts)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to the held-out numbers."""
-        self.score(batch, self.held_out.of(self._corpus.part_of_batch(batch_idx)))
-
-    @property
-    def _corpus(self) -> Any:
-        return self.trainer.datamodule  # type: ignore[attr-defined]
+        part = ""
+        if self.held_out.parts:
+            part = self.trainer.datamodule.part_of_batch(batch_idx)  # type: ignore[attr-defined]
+        self.score(batch, self.held_out.of(part))
 
     def on_validation_epoch_end(self) -> None:
         """Publish the held-out numbers to the loggers and to callbacks such as checkpoint."""
