@@ -41,6 +41,12 @@ def test_every_row_is_read_once(given: dict[str, int], split: Split):
     ("given", "key", "fix"),
     [
         ({"total": 16, "shares": 3}, "global_batch_size", "nearest that can: 15 or 18"),
+        ({"total": 16, "shares": 3, "steps": 2}, "global_batch_size", "can: 12 or 18"),
+        (
+            {"total": 16, "shares": 2, "micro": 3, "parts": 2},
+            "micro_batch_size",
+            "2 or 4, or global_batch_size=12 or 24",
+        ),
         (
             {"total": 16, "shares": 2, "micro": 16},
             "micro_batch_size",
@@ -56,3 +62,6 @@ def test_what_cannot_be_shared(given: dict[str, int], key: str, fix: str):
         split_batch(**given)
     assert error.value.key == key
     assert fix in error.value.fix
+    assert str(error.value) == f"{key}: {error.value.what}; {error.value.fix}"
+    assert (" x 2 parts" in error.value.what) == ("parts" in given)
+    assert " x 1 parts" not in error.value.what

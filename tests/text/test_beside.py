@@ -20,6 +20,7 @@ from loomlab.text.beside import tokenizer_beside
          "run/checkpoints/best.ckpt", "run/model"),
         (["bert/config.json", "bert/vocab.txt"], "bert", "bert"),
         (["bert/config.json"], "bert", None),
+        (["kept/model/tokenizer.json", "kept/tokenizer.json"], "kept", "kept/model"),
         (["bert/model.safetensors", "bert/tokenizer.json"], "bert/model.safetensors", "bert"),
         (["bert/model.safetensors"], "bert/model.safetensors", None),
     ],
@@ -31,3 +32,15 @@ def test_the_tokenizer_of_weights(
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     assert tokenizer_beside(tmp_path / source) == (found and tmp_path / found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model"),
+        "sentencepiece.bpe.model",
+    ],
+)
+def test_every_kind_of_tokenizer_is_known(name: str, tmp_path: Path):
+    (tmp_path / name).touch()
+    assert tokenizer_beside(tmp_path) == tmp_path

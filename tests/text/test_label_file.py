@@ -41,7 +41,8 @@ def test_labels_come_back(written: LabelFile):
 
 
 def test_rows_of_one_label_each_are_known_as_such(tmp_path: Path):
-    assert write_label_file(tmp_path, labels(("a",), ("b",)), ["a", "b"]).not_single == ""
+    manifest = write_label_file(tmp_path, labels(("a",), ("b", "1")), ["a", "b"])
+    assert (manifest.not_single, manifest.counts) == ("", [1, 1]), "by name and by number"
 
 
 @pytest.mark.parametrize("name", ["labels.bin", "label_ends.bin", "labels.json"])
@@ -54,7 +55,7 @@ def test_damage_is_noticed(written: LabelFile, name: str):
 
 def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
     texts = {"train": ["one", " ", "two"], "validation": ["three"]}
-    rows = {"train": labels(("a",), ("b",), ("b",)), "validation": labels(("a",))}
+    rows = {"train": labels(("a",), ("a",), ("b",)), "validation": labels(("a",))}
     asked: list[str] = []
 
     def read(split: str) -> list[RowLabels]:
@@ -66,13 +67,15 @@ def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
 
     train, validation = files()
     assert train.multi_hot([0, 1]).tolist() == [[1, 0], [0, 1]]
-    assert len(validation) == 1
+    assert (len(train), len(validation)) == (2, 1)
     before = len(asked)
     files()
     assert len(asked) == before, "found in the cache"
-    (train.folder / "labels.bin").write_bytes(b"")
-    assert files()[0].multi_hot([1]).tolist() == [[0, 1]]
-    assert len(asked) > before
+    for damaged in (train, validation):
+        (damaged.folder / "labels.bin").write_bytes(b"")
+        again = files()
+        assert [file.multi_hot([len(file) - 1]).tolist() for file in again] == [[[0, 1]], [[1, 0]]]
+    assert len(asked) == 3 * before
 
 
 def test_what_cannot_be_learned_leaves_no_file(tmp_path: Path):

@@ -55,6 +55,8 @@ def test_rows_of_specials_and_short_rows():
     nothing[0, 5] = 9
     _, index = masker(rate=0.9)(nothing, [0], [0])
     assert index.tolist() == [5], "at most what there is"
+    inputs, index = masker(word_starts=STARTS)(np.zeros((1, 8), dtype=np.int64), [0], [0])
+    assert (inputs.tolist(), index.tolist()) == ([[0] * 8], []), "nor is there a word"
 
 
 def test_eighty_ten_ten():

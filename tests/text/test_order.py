@@ -45,6 +45,11 @@ def test_each_epoch_has_every_sample_once(batch_size):
         assert flat[epoch * 50][1] == epoch
 
 
+def test_the_stream_is_one_permutation_after_the_other():
+    whole = [(i, epoch) for epoch in range(3) for i in permutation(3, epoch, 50).tolist()]
+    assert joined(take(stream(50, 7), 21)) == whole[:147]
+
+
 def test_batches_reach_over_the_end_of_an_epoch():
     second = take(stream(6, 4), 2)[1]
     assert [epoch for _, epoch in second] == [0, 0, 1, 1]
@@ -88,6 +93,8 @@ def test_validation_covers_all_with_equal_batch_counts(samples, world_size, batc
     assert sorted(seen) == list(range(samples))
     assert len({len(rank) for rank in ranks}) == 1
     assert max(len(batch) for rank in ranks for batch in rank) <= max(batch_size, 2)
+    assert len(ranks[0]) <= -(-samples // (batch_size * world_size)), "no more than it takes"
+    assert {epoch for rank in ranks for batch in rank for _, epoch in batch} == {0}
     if world_size == 1:
         assert seen == list(range(samples))
         assert max(len(batch) for batch in ranks[0]) <= batch_size

@@ -29,6 +29,22 @@ def test_paragraphs_are_kept_whole_and_joined():
     assert cut(text, 12) == ["first\nline", "  second", "third"]
 
 
+@pytest.mark.parametrize(
+    ("text", "size", "found"),
+    [
+        ("ab\n\ncd\n", 6, ["ab\n\ncd"]),
+        ("ab\n\ncd\n", 5, ["ab", "cd"]),
+        ("longer\n\nab\n\ncd\n", 6, ["longer", "ab\n\ncd"]),
+        ("ab\n\ncd\nef\n", 7, ["ab", "cd\nef"]),  # lines of one paragraph stay together
+        ("ab\ncd\n", 5, ["ab\ncd"]),
+        ("ab\ncd\n", 4, ["ab", "cd"]),
+        ("zz\n\nab\ncd\n", 5, ["zz", "ab\ncd"]),
+    ],
+)
+def test_a_passage_is_as_long_as_it_may_be(text, size, found):
+    assert cut(text, size) == found
+
+
 def test_lines_between_documents():
     text = "\n\n  one\r\n\n more \n -- \n--\n\n--\ntwo -- three\n\n"
     lines = text.splitlines(keepends=True)

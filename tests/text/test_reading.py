@@ -9,6 +9,7 @@ from loomlab.errors import InputError
 from loomlab.text.reading import read_jsonl, read_lines
 
 ROWS = ["one", "tw\u00f6\nlines", "", "four"]
+BLANK = 2  # after so many rows there is a blank line
 
 
 def test_lines_of_plain_and_gzip(tmp_path):
@@ -20,7 +21,8 @@ def test_lines_of_plain_and_gzip(tmp_path):
 
 
 def test_rows_of_jsonl_plain_and_gzip(tmp_path):
-    data = "\n".join(json.dumps({"id": 1, "body": row}) for row in ROWS) + "\n\n"
+    lines = [json.dumps({"id": 1, "body": row}) for row in ROWS]
+    data = "\n".join([*lines[:BLANK], " ", *lines[BLANK:]]) + "\n\n"
     plain, packed = tmp_path / "a.jsonl", tmp_path / "a.jsonl.gz"
     plain.write_text(data)
     packed.write_bytes(gzip.compress(data.encode()))
@@ -43,11 +45,16 @@ def test_bad_text_is_placed(tmp_path, case):
         list(read_lines(path))
 
 
-def test_other_encoding_and_replacement(tmp_path):
+def test_other_encoding_and_replacement(tmp_path, caplog):
     path = tmp_path / "a.txt"
     path.write_bytes(b"caf\xe9\n")
     assert list(read_lines(path, "latin-1")) == ["caf\u00e9\n"]
     assert list(read_lines(path, errors="replace")) == ["caf\ufffd\n"]
+    path.write_bytes("known \ufffd\n".encode() + b"\xff\xff\n\xff\n")
+    assert "".join(read_lines(path, errors="replace")).count("\ufffd") == 4
+    assert [line.partition(": ")[2] for line in caplog.messages] == [
+        f"{n} bytes that are not utf-8 were replaced" for n in (1, 3)
+    ]
 
 
 BAD_ROWS = {

@@ -43,7 +43,8 @@ def test_rows_of_a_decoder_end_in_eos(tmp_path: Path):
     assert batch.epoch_B.tolist() == [0, 0, 5]
     assert rows.lengths.tolist() == [4, 2, 8, 8]
     assert rows.cut == 2
-    assert len(rows) == 4
+    assert (len(rows), len(batch)) == (4, 3)
+    assert dataset(tmp_path, Byte(), length=10).cut == 1, "nine letters and eos just fit"
 
 
 def test_padding_goes_to_the_longest_of_the_batch_only(tmp_path: Path):

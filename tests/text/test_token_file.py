@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from loomlab.text.packing import PackedWindows, window_count
 from loomlab.text.token_file import TokenFile, token_file_problem, write_token_file
@@ -79,6 +80,9 @@ def test_windows_overlap_by_one_token_and_carry_documents(folder):
     assert samples.document_BU.tolist() == [[0, 1, 1, 2], [0, 0, 0, 0]]
     assert (samples.index_B.tolist(), samples.epoch_B.tolist()) == ([1, 0], [4, 5])
     assert PackedWindows(TokenFile(folder), 3)[(0, 0)].document_BU is None
+    parts = (samples.tokens_BU, samples.document_BU, samples.index_B, samples.epoch_B)
+    assert {part.dtype for part in parts} == {torch.int64}
+    assert [len(PackedWindows(TokenFile(folder), 3, max_samples=n)) for n in (1, 9)] == [1, 2]
 
 
 @pytest.mark.parametrize(

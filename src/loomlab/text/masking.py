@@ -79,7 +79,7 @@ class Masker:
         assert self.word_starts is not None
         if not len(candidates):
             return candidates
-        begins = self.word_starts[tokens_T[candidates]].copy()
+        begins = self.word_starts[tokens_T[candidates]]  # an array of its own
         begins[1:] |= np.diff(candidates) > 1  # a special token between them ends a word
         begins[0] = True
         words = np.split(candidates, np.flatnonzero(begins)[1:])
