@@ -61,6 +61,18 @@ def test_several_labels_a_row():
     )
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_low_precision_logits_are_scored_in_fp32_and_keep_no_graph(multi_label: bool):
+    logits, targets = single(50, 4, 5)
+    low = logits.bfloat16().requires_grad_()
+    targets = torch.nn.functional.one_hot(targets, 4) if multi_label else targets
+    scores, exact = ClassScores(4, multi_label), ClassScores(4, multi_label)
+    scores.add(low, targets)
+    exact.add(low.detach().float(), targets)
+    assert torch.equal(scores.sums, exact.sums)
+    assert not scores.sums.requires_grad
+
+
 def test_guessing_one_label_has_no_correlation():
     scores = ClassScores(2)
     scores.add(torch.tensor([[1.0, 0.0]] * 4), torch.tensor([0, 0, 0, 1]))

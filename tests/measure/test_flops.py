@@ -41,10 +41,11 @@ class Linear(nn.Module):
         self.dropout = nn.Dropout(0.5)
         self.rows = 0
 
-    def forward(self, input_ids, masked_index=None):
+    def forward(self, input_ids, masked_index=None, table=None, labels=None):
         assert not self.training
         assert not torch.is_grad_enabled()
         self.rows = len(input_ids)
+        self.others = table, labels
         x = torch.ones(*input_ids.shape, 8)
         return self.layer(x if masked_index is None else x.flatten(0, 1)[masked_index])
 
@@ -57,6 +58,13 @@ def test_one_row_in_eval_mode_and_every_mode_is_restored():
     assert model.rows == 1
     assert model.training
     assert not model.dropout.training
+
+
+def test_only_what_has_the_rows_of_the_batch_is_cut_to_one():
+    model, ids, table = Linear(), torch.zeros(5, 4, dtype=torch.long), torch.zeros(3, 5)
+    training_flops_per_token(model, {"input_ids": ids, "table": table, "labels": [5, 4]})
+    assert model.rows == 1
+    assert model.others == (table, [5, 4])
 
 
 def test_flat_indices_keep_the_batch_whole_and_count_only_what_is_computed():

@@ -32,8 +32,10 @@ def test_batches_weigh_by_their_tokens_and_low_precision_logits_are_scored_in_fp
     logits = torch.randn(50, 9).bfloat16()
     targets = torch.randint(0, 9, (50,))
     scores = Scores()
-    scores.add(logits[:7], targets[:7])
+    scores.add(logits[:7].requires_grad_(), targets[:7])
     scores.add(logits[7:], targets[7:])
+    scores.add_sums(torch.zeros(1, requires_grad=True).sum(), 0, 0)
+    assert not scores.sums.requires_grad, "no graph is kept from batch to batch"
     expected = F.cross_entropy(logits.double(), targets).item()
     assert scores.result(1.0)["loss"] == pytest.approx(expected, rel=1e-6)
 

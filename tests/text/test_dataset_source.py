@@ -10,9 +10,9 @@ import pytest
 from huggingface_hub import constants
 
 from loomlab.errors import InputError
-from loomlab.text.dataset_source import HubDataset, LocalFolder
+from loomlab.text.dataset_source import HubDataset, LocalFolder, _endpoint
 
-COMMIT = "c" * 40
+COMMIT, OTHER = "c" * 40, "d" * 40
 FILES = {"data/train-0.jsonl": b'{"text": "one"}\n', "data/train-1.jsonl": b'{"text": "two"}\n'}
 
 
@@ -29,7 +29,9 @@ class Hub(http.server.BaseHTTPRequestHandler):
             "siblings": [{"rfilename": name} for name in ("README.md", *FILES)],
         }
         name = self.path.partition(f"/resolve/{COMMIT}/")[2].replace("%2F", "/")
-        if self.path.startswith("/api/datasets/me/tiny/revision/main"):
+        if self.path.startswith("/api/datasets/me/tiny/revision/v2"):
+            self.answer(json.dumps({**listing, "sha": OTHER}).encode(), "application/json")
+        elif self.path.startswith("/api/datasets/me/tiny/revision/main"):
             self.answer(json.dumps(listing).encode(), "application/json")
         elif name in FILES:
             self.answer(FILES[name], "application/octet-stream")
@@ -94,6 +96,21 @@ def test_what_was_used_once_needs_no_network(hub, dataset, monkeypatch):
     assert len(Hub.asked) == asked
     with pytest.raises(InputError, match=r"data/train-1\.jsonl of corpus\.name=me/tiny is not in"):
         dataset.local("data/train-1.jsonl")
+
+
+def test_another_revision_is_another_dataset(hub, dataset, tmp_path):
+    other, files = HubDataset("me/tiny", "v2", tmp_path / "cache"), dataset.files()
+    assert not other.is_pinned()
+    names = {source.identity(part) for source in (dataset, other) for part in (files, files[:1])}
+    assert len(names) == 4
+
+
+def test_the_hub_is_that_of_the_library_unless_another_is_named(monkeypatch):
+    for value in ("https://hub.example.org", ""):
+        monkeypatch.setenv("HF_ENDPOINT", value)
+        assert _endpoint() == (value or None)
+    monkeypatch.delenv("HF_ENDPOINT")
+    assert _endpoint() is None
 
 
 @pytest.mark.parametrize("name", ["me/nothing", "no good name"])

@@ -50,6 +50,9 @@ def test_many_chunks_keep_the_order(tokenizer):
         "150",
     ]
     assert [size for _, size, _ in encoded] == [len(text) for text in documents]
+    read = iter(documents)
+    next(encode_documents(read, tokenizer))
+    assert len(list(read)) > 100, "not all are held at a time"
 
 
 def test_padding_asked_for_elsewhere_does_not_leak_into_files(tokenizer):

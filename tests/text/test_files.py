@@ -29,6 +29,12 @@ def test_file_folder_and_glob(folder):
     assert names(folder / "**" / "*.parquet") == ["c.parquet"]
 
 
+def test_a_tilde_is_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    assert names("~/b.txt") == names("~/*.txt") == ["b.txt"]
+    assert names("~") == names(folder)
+
+
 def test_suffixes_in_any_case_links_and_what_is_left_out(folder, tmp_path, caplog):
     (folder / "B.TXT").write_text("x")
     (folder / ".draft.txt").write_text("x")
@@ -65,7 +71,9 @@ def test_each_fault_has_its_sentence(folder):
     (folder / "dead.txt").symlink_to(folder / "gone")
     assert "link to a missing file" in problem(folder / "dead.txt")
     assert "broken or circular" in problem(folder)
-    assert "nothing is set" in problem("")
+    assert problem("").endswith(
+        "nothing is set: give a .txt, .jsonl, .parquet file, a folder or a glob"
+    )
     assert f"did you mean {folder}/b.txt?" in problem(folder / "bb.txt")
     assert "nor does its folder" in problem(folder / "nowhere" / "b.txt")
     assert "is not one of .txt" in problem(folder / "notes.md")

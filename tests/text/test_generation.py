@@ -6,7 +6,15 @@ import torch
 from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-from loomlab.text.generation import continue_text, fill_masks, mask_last_word, window
+from loomlab.text.generation import (
+    continue_text,
+    fill_masks,
+    mask_last_word,
+    prompt_ids,
+    window,
+    words_carry_space,
+)
+from loomlab.text.rows import framing_tokenizer
 from loomlab.tokenizer.byte import Byte
 from loomlab.tokenizer.byte_bpe import ByteBPE
 from loomlab.tokenizer.unigram import Unigram
@@ -59,20 +67,39 @@ def test_sampling_follows_the_seed():
         texts.append(continue_text(model, TOKENIZER, "Hello", max_new_tokens=20))
     assert texts[0] == texts[1]
     assert texts[0] != texts[2]
+    certain = continue_text(model, TOKENIZER, "Hello", max_new_tokens=9, top_p=1e-6)
+    assert certain == greedy(max_new_tokens=9), "of the likeliest token alone"
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_mode_is_put_back(training: bool):
-    model = decoder().train(training)
+def test_mode_is_put_back_and_nothing_is_kept_for_gradients(training: bool):
+    model, masked, gradients = decoder().train(training), encoder(260).train(training), []
+    for each in (model, masked):
+        each.register_forward_hook(lambda *_: gradients.append(torch.is_grad_enabled()))
     continue_text(model, TOKENIZER, "a", max_new_tokens=2)
     assert model.training is training
-    masked = encoder(260).train(training)
     fill_masks(masked, TOKENIZER, "a [MASK]")
     assert masked.training is training
+    assert gradients == [False] * 3
+
+
+def test_a_tokenizer_that_frames_rows_does_not_frame_prompts():
+    tokenizer = WordPiece(vocab_size=150).train(TEXTS)
+    framing = framing_tokenizer(tokenizer, 16)
+    assert len(framing("the cat").input_ids) == len(tokenizer("the cat").input_ids) + 2
+    assert prompt_ids(framing, "the cat").tolist() == prompt_ids(tokenizer, "the cat").tolist()
+    model = encoder(len(tokenizer))
+    filled = [fill_masks(model, each, "the [MASK] sat") for each in (framing, tokenizer)]
+    assert filled[0] == filled[1]
+    assert not words_carry_space(tokenizer)
 
 
 def test_empty_prompt_starts_a_document():
     assert isinstance(greedy("", max_new_tokens=5), str)
+
+
+def test_one_token_is_one_token():
+    assert len(greedy(max_new_tokens=1).encode()) == len("Hello") + 1
 
 
 def test_options_reach_generate():
@@ -153,6 +180,9 @@ def test_mask_of_another_name_is_understood():
 def test_text_without_a_mask_is_refused():
     with pytest.raises(InputError, match=r"\[MASK\]"):
         fill_masks(encoder(260), TOKENIZER, "nothing is missing")
+    with pytest.raises(InputError, match=r"the text has 65 tokens, the model reads 64: shorten"):
+        fill_masks(encoder(260), TOKENIZER, "[MASK]" + "a" * 64)
+    assert len(fill_masks(encoder(260), TOKENIZER, "[MASK]" + "a" * 63).candidates) == 1
 
 
 @pytest.mark.parametrize(

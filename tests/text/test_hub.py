@@ -1,6 +1,9 @@
 """The hub: folders first, offline by environment, one clear sentence when it is out of reach."""
 
+from pathlib import Path
+
 import pytest
+from huggingface_hub import constants
 
 from loomlab.errors import InputError
 from loomlab.text import hub
@@ -13,6 +16,39 @@ def test_offline_by_environment_asks_no_network(monkeypatch):
         hub.require_checkpoint("loomlab-nobody/nothing")
 
 
+@pytest.mark.parametrize("name", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_every_way_to_stay_off_the_hub(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    for value, asked in {"1": 1, "ON": 1, "yes": 1, "True": 1, "0": 0, "": 0, "no": 0}.items():
+        monkeypatch.setenv(name, value)
+        assert hub.offline() == bool(asked), value
+
+
+def test_what_was_loaded_once_is_used_without_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    model, commit = tmp_path / "models--me--tiny", "c" * 40
+    (model / "snapshots" / commit).mkdir(parents=True)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(commit)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"model\.name=me/tiny is no local .* config\.json and w"):
+        hub.require_checkpoint("me/tiny")
+    for name, require in (
+        ("config.json", hub.require_checkpoint), ("vocab.txt", hub.require_tokenizer)
+    ):  # fmt: skip
+        (model / "snapshots" / commit / name).touch()
+        assert require("me/tiny"), "local files only"
+    asked: list[str] = []
+    monkeypatch.setattr(hub, "answers", lambda url: asked.append(url) is None)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    assert not hub.require_checkpoint("me/tiny"), "the hub may have a newer one"
+    assert asked == ["https://huggingface.co"]
+
+
 def test_a_hub_that_does_not_answer_costs_a_second(unreachable_hub):
     assert not hub.hub_answers()
     assert unreachable_hub == [1.0]
@@ -23,5 +59,7 @@ def test_a_folder_needs_what_is_loaded_from_it(tmp_path):
         hub.require_checkpoint(str(tmp_path))
     with pytest.raises(InputError, match=r"tokenizer\.name: the folder .* has no tokenizer\.json"):
         hub.require_tokenizer(str(tmp_path))
-    (tmp_path / "vocab.txt").write_text("a\n")
-    assert hub.require_tokenizer(str(tmp_path))
+    for name in hub.TOKENIZER_FILES:
+        (tmp_path / name).touch()
+        assert hub.require_tokenizer(str(tmp_path))
+        (tmp_path / name).unlink()

@@ -78,6 +78,15 @@ def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
     assert len(asked) == 3 * before
 
 
+def test_names_given_in_another_order_are_other_files(tmp_path: Path):
+    for given in ((), ("a", "b"), ("b", "a")):
+        train, _ = cached_label_files(
+            tmp_path, "print", lambda _: iter("xy"), lambda _: labels(("a",), ("b",)), given
+        )
+        assert train.manifest.names == list(given or "ab")
+        assert train.multi_hot([0]).tolist() == [[1, 0] if given[:1] != ("b",) else [0, 1]]
+
+
 def test_what_cannot_be_learned_leaves_no_file(tmp_path: Path):
     with pytest.raises(InputError, match="all 1 training rows"):
         cached_label_files(

@@ -63,6 +63,9 @@ def test_files_of_their_own_are_held_out(tmp_path: Path):
     source = LabelledFiles(str(tmp_path), validation_path=str(test))
     assert list(source.texts("train")) == [row["text"] for row in ROWS], "not what is held out"
     assert list(source.texts("validation")) == ["held out"]
+    (tmp_path / "link").symlink_to(tmp_path)
+    linked = LabelledFiles(str(tmp_path), validation_path=str(tmp_path / "link" / "test.csv"))
+    assert list(linked.texts("train")) == [row["text"] for row in ROWS], "by another name"
     with pytest.raises(InputError, match=r"corpus\.validation_path=.* holds out every file"):
         list(LabelledFiles(str(tmp_path), validation_path=str(tmp_path)).texts("train"))
 
@@ -136,7 +139,12 @@ def test_the_fingerprint_follows_files_and_settings(tmp_path: Path):
     path = str(write(tmp_path, ".csv"))
     same, other = LabelledFiles(path), LabelledFiles(path, label_key="stars")
     assert same.fingerprint() == LabelledFiles(path).fingerprint()
-    assert len({s.fingerprint() for s in (same, other, LabelledFiles(path, separator="|"))}) == 3
+    test = tmp_path / "held_out.csv"
+    test.write_text(CSV)
+    settings = {"text_key": "body", "separator": "|", "validation_path": str(test),
+                "validation_every": 9, "encoding": "latin-1", "errors": "replace"}  # fmt: skip
+    every = [same, other, *(LabelledFiles(path, **{key: settings[key]}) for key in settings)]
+    assert len({source.fingerprint() for source in every}) == 8
     write(tmp_path, ".csv").write_text(CSV + "five,good\n")
     assert same.fingerprint() != other.fingerprint()
     assert LabelledFiles(path).fingerprint() == same.fingerprint()

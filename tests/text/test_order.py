@@ -34,6 +34,7 @@ def test_permutation_depends_on_its_arguments_alone():
 def test_permutation_is_pinned():
     """Another order would break the resume of every checkpoint written before."""
     assert permutation(0, 0, 10).tolist() == [4, 6, 2, 7, 3, 5, 9, 0, 8, 1]
+    assert permutation(1, 2, 10).tolist() == [8, 5, 6, 0, 9, 1, 4, 3, 7, 2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 7, 50])

@@ -82,6 +82,7 @@ def test_only_exact_versions_with_a_hash(tmp_path, requirement, digest):
 
 def test_a_failed_download_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    (tmp_path / "packages" / "some-texts-1.0" / "other").mkdir(parents=True)  # not what was asked
     with pytest.raises(InputError, match=r"some-texts==1\.0 could not be fetched.*pip install"):
         fetch_package("some-texts==1.0", "some_texts", WRONG, tmp_path)
     assert unpacked(tmp_path) == []

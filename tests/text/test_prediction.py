@@ -46,9 +46,22 @@ def test_it_is_what_the_model_says():
     assert [predicted.probabilities[name] for name in "abc"] == pytest.approx(expected)
 
 
+def test_texts_are_read_as_they_are_needed_and_without_gradients():
+    model, tokenizer = build("single_label_classification")
+    model.register_forward_hook(lambda *_: with_gradients.append(torch.is_grad_enabled()))
+    with_gradients: list[bool] = []
+    texts = iter(TEXTS)
+    next(predict_labels(model, tokenizer, texts, 16))
+    assert len(list(texts)) > 30
+    assert with_gradients == [False]
+
+
 def test_several_labels_a_text():
     model, tokenizer = build("multi_label_classification")
     found = list(predict_labels(model, tokenizer, TEXTS, 16))
+    ids = torch.tensor([[*TEXTS[0].encode(), tokenizer.eos_token_id]])
+    expected = model.eval()(ids).logits[0].sigmoid().tolist()
+    assert [found[0].probabilities[name] for name in "abc"] == pytest.approx(expected, abs=1e-5)
     for predicted in found:
         likely = {name for name, p in predicted.probabilities.items() if p >= 0.5}
         assert set(predicted.labels) == likely

@@ -104,15 +104,16 @@ def prepare(cache, documents=lambda split: iter([f"{split} text"])):
     return cached_token_files(cache, "print", documents, tokenizer, tokenizer_hash(tokenizer))
 
 
+@pytest.mark.parametrize("split", [0, 1], ids=["train", "validation"])
 @pytest.mark.parametrize("damage", ["flip", "truncate", "manifest"])
-def test_damaged_files_are_written_again_with_a_warning(tmp_path, caplog, damage):
-    train, _ = prepare(tmp_path)
-    before = train.tokens.tolist()
-    path = train.folder / ("manifest.json" if damage == "manifest" else "tokens.bin")
+def test_damaged_files_are_written_again_with_a_warning(tmp_path, caplog, damage, split):
+    file = prepare(tmp_path)[split]
+    before = file.tokens.tolist()
+    path = file.folder / ("manifest.json" if damage == "manifest" else "tokens.bin")
     data = path.read_bytes()
     path.write_bytes(b"\x01" + data[1:] if damage == "flip" else data[:3])
     with caplog.at_level(logging.WARNING, "loomlab.text"):
-        again, _ = prepare(tmp_path)
+        again = prepare(tmp_path)[split]
     assert again.tokens.tolist() == before
     assert len([r for r in caplog.records if "rebuilding" in r.message]) == 1
 
@@ -129,9 +130,9 @@ def test_a_sound_cache_is_only_read(tmp_path):
 
 def test_other_content_gets_another_folder(tmp_path):
     tokenizer = Byte().train()
-    for fingerprint in ("a", "b"):
-        cached_token_files(tmp_path, fingerprint, lambda s: iter([s]), tokenizer, "hash")
-    assert len([f for f in (tmp_path / "tokens").iterdir() if f.is_dir()]) == 2
+    for fingerprint, name in (("a", "hash"), ("b", "hash"), ("a", "of another tokenizer")):
+        cached_token_files(tmp_path, fingerprint, lambda s: iter([s]), tokenizer, name)
+    assert len([f for f in (tmp_path / "tokens").iterdir() if f.is_dir()]) == 3
 
 
 def test_a_failed_build_leaves_nothing(tmp_path):
@@ -161,6 +162,12 @@ def test_a_cached_tokenizer_is_the_same_tokenizer(tmp_path):
     assert json.loads((folder / "tokenizer.json").read_text())
     again = cached_tokenizer(tmp_path, "key", lambda: pytest.fail("trained again"))
     assert tokenizer_hash(first) == tokenizer_hash(again) == tokenizer_hash(Byte().train())
+    for damage in ('{"half', None):
+        (folder / "tokenizer.json").unlink()
+        if damage:
+            (folder / "tokenizer.json").write_text(damage)
+        mended = cached_tokenizer(tmp_path, "key", lambda: Byte().train())
+        assert tokenizer_hash(mended) == tokenizer_hash(first)
 
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from safetensors import safe_open
 
 from loomlab.errors import InputError
+from loomlab.text import pretrained
 from loomlab.text.pretrained import PretrainedPackage
 
 SMOLLM2 = PretrainedPackage(
@@ -22,6 +23,31 @@ def test_a_folder_is_used_as_it_is(tmp_path):
     assert package.is_here()
     assert package.folder() == folder
     assert not PretrainedPackage("tiny==2.0", "tiny/model", "0" * 64, tmp_path).is_here()
+    for path, words in (("tiny/no", "has no tiny/no: check package_path"), ("", "give the place")):
+        with pytest.raises(InputError, match=rf"tiny==1\.0.* {words}"):
+            PretrainedPackage("tiny==1.0", path, "0" * 64, tmp_path).folder()
+
+
+def test_a_gguf_file_is_converted_once_and_again_where_half_of_it_is_gone(tmp_path, monkeypatch):
+    source = tmp_path / "packages" / "tiny-1.0" / "tiny" / "a.gguf"
+    source.parent.mkdir(parents=True)
+    source.write_text("weights")
+    names, converted = ("model.safetensors", "tokenizer.json"), []
+
+    def convert(file, folder):
+        converted.append(file)
+        for name in names:
+            (folder / name).touch()
+
+    monkeypatch.setattr(pretrained, "_convert", convert)
+    package = PretrainedPackage("tiny==1.0", "tiny/a.gguf", "0" * 64, tmp_path)
+    folder = package.folder()
+    assert folder == package.folder()
+    assert (folder.parent, converted) == (tmp_path / "models", [source])
+    for name in names:
+        (folder / name).unlink()
+        assert (package.folder() / name).is_file()
+    assert len(converted) == 3
 
 
 def test_a_failed_download_names_the_local_folder(tmp_path, monkeypatch):

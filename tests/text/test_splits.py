@@ -48,9 +48,30 @@ def test_a_name_is_a_whole_word():
     assert find(files) == {"train": sorted(files), "validation": []}
 
 
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("train", ("train", "training")),
+        ("validation", ("validation", "valid", "val", "dev")),
+        ("test", ("test", "testing", "eval", "evaluation")),
+    ],
+)
+def test_a_split_goes_by_several_names(split, words):
+    for word in words:
+        files = [f"data/{word}-0.parquet", "data/other-0.parquet"]
+        assert find(files, train=split, validation=None)["train"] == files[:1]
+
+
+def test_files_about_a_dataset_hold_no_rows():
+    about = ["dataset_infos.json", "dataset_info.json", "state.json", "config.json"]
+    assert find(["a.json", *about])["train"] == ["a.json"]
+
+
 def test_other_splits_can_be_named():
     assert find(WIKITEXT, "wikitext-2-raw-v1", "test", "train")["train"] == [WIKITEXT[2]]
-    assert find(C4, "en", validation=None)["validation"] == []
+    assert find(C4, "en/", validation=None) == {"train": C4[:1], "validation": []}
+    held_out = find(["a.jsonl", "holdout.jsonl"], validation="holdout")
+    assert held_out == {"train": ["a.jsonl"], "validation": ["holdout.jsonl"]}
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,15 @@ def test_damage_is_noticed(folder, name, damage):
     assert token_file_problem(folder, "abc")
 
 
+def test_a_quick_look_reads_sizes_only(folder):
+    path = folder / "tokens.bin"
+    data = path.read_bytes()
+    path.write_bytes(data[::-1])
+    assert token_file_problem(folder, "abc", checksums=False) is None
+    path.write_bytes(data[:-2])
+    assert "16, 24" in token_file_problem(folder, "abc", checksums=False)
+
+
 def test_a_pickled_file_is_mapped_again_not_copied(folder):
     message = pickle.dumps(TokenFile(folder))
     assert len(message) < 500

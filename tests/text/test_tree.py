@@ -48,6 +48,8 @@ def test_a_glob_means_the_same_files(root: Path):
     assert inside(root, files_of_glob(f"{root}/[0a]*/*.txt")) == ["a/one.txt"]
     assert inside(root, files_of_glob(f"{root}/.h*/*.txt")) == [".hidden/no.txt"], "it is named"
     assert files_of_glob(f"{root}/nothing/**/*.txt") == []
+    (root / "z" / "folder.txt").mkdir()
+    assert files_of_glob(f"{root}/z/*.txt") == [], "a folder is no file"
 
 
 def test_relative_paths_stay_so(root: Path, monkeypatch: pytest.MonkeyPatch):

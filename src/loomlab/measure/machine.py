@@ -37,7 +37,7 @@ def measured_once(name: str, threads: int, version: str, measure: Callable[[], V
         folder.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps({"key": key, "value": value}), encoding="utf-8")
         try:
-            if known or path.exists():
+            if path.exists() and _read(path).get("key") != key:
                 partial.replace(path)  # of other settings, or damaged
             else:
                 os.link(partial, path)  # of several at once the first one counts

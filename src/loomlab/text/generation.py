@@ -84,7 +84,7 @@ def window(length: int, wanted: int, limit: int | None) -> tuple[int, int]:
     """Tokens at the end of a text that are read, and how many are written after them."""
     if limit is None or length + wanted <= limit:
         return length, wanted
-    seen = min(length, max(1, limit - min(wanted, limit // 2)))
+    seen = min(length, limit - min(wanted, limit // 2))
     return seen, min(wanted, limit - seen)
 
 
