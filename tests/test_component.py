@@ -6,6 +6,7 @@ from loomlab.attention.base import Attention
 from loomlab.attention.sliding_window import SlidingWindow
 from loomlab.component import build_component
 from loomlab.errors import InputError
+from loomlab.position.base import Position
 
 OUTSIDE = """
 from loomlab.attention.full import Full
@@ -29,6 +30,12 @@ def test_settings_reach_the_component():
     assert isinstance(attention, SlidingWindow)
     assert attention.window == 7
     assert spec["window"] == 7
+
+
+def test_values_of_the_run_reach_it_beside_its_settings():
+    spec = {"_target_": "loomlab.position.sinusoidal.Sinusoidal", "base": 9.0}
+    position = build_component(spec, Position, width=6, heads=2, context_length=16)
+    assert (position.base, position.width, position.context_length) == (9.0, 6, 16)
 
 
 def test_code_from_elsewhere_is_not_imported(outside, monkeypatch):

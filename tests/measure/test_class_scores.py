@@ -13,7 +13,7 @@ def single(rows: int, labels: int, seed: int) -> tuple[torch.Tensor, torch.Tenso
     generator = torch.Generator().manual_seed(seed)
     targets = torch.randint(0, labels, (rows,), generator=generator)
     logits = torch.randn(rows, labels, generator=generator)
-    return logits + torch.nn.functional.one_hot(targets, labels), targets
+    return logits + 2 * torch.nn.functional.one_hot(targets, labels), targets
 
 
 @pytest.mark.parametrize(("rows", "labels", "seed"), [(50, 2, 0), (200, 5, 1), (7, 20, 2)])
@@ -37,19 +37,19 @@ def test_one_label_a_row(rows: int, labels: int, seed: int):
 
 def test_several_labels_a_row():
     generator = torch.Generator().manual_seed(3)
-    targets = (torch.rand(60, 4, generator=generator) < 0.3).float()
-    targets[:, 3] = 0  # a label that is never there, and never predicted
-    logits = torch.randn(60, 4, generator=generator) + 2 * targets
-    logits[:, 3] = -1
-    scores = ClassScores(4, multi_label=True)
+    targets = (torch.rand(60, 5, generator=generator) < 0.3).float()
+    targets[:, 4] = 0  # a label that is never there, and never predicted
+    logits = torch.randn(60, 5, generator=generator) + 2 * targets
+    logits[:, 4] = -1
+    scores = ClassScores(5, multi_label=True)
     for part in (slice(0, 25), slice(25, 60)):
         scores.add(logits[part], targets[part])
     found, guess = scores.result(), (logits >= 0).int()
     log_loss = [
         metrics.log_loss(targets[:, n], logits[:, n].double().sigmoid(), labels=[0, 1])
-        for n in range(4)
+        for n in range(5)
     ]
-    correlations = [metrics.matthews_corrcoef(targets[:, n], guess[:, n]) for n in range(4)]
+    correlations = [metrics.matthews_corrcoef(targets[:, n], guess[:, n]) for n in range(5)]
     assert found == pytest.approx(
         {
             "loss": np.mean(log_loss),
@@ -71,6 +71,12 @@ def test_low_precision_logits_are_scored_in_fp32_and_keep_no_graph(multi_label: 
     exact.add(low.detach().float(), targets)
     assert torch.equal(scores.sums, exact.sums)
     assert not scores.sums.requires_grad
+
+
+def test_half_is_enough():
+    scores = ClassScores(2, multi_label=True)
+    scores.add(torch.tensor([[0.0, -0.1]]), torch.tensor([[1, 0]]))
+    assert scores.result()["accuracy"] == 1
 
 
 def test_guessing_one_label_has_no_correlation():

@@ -67,6 +67,20 @@ def test_only_what_has_the_rows_of_the_batch_is_cut_to_one():
     assert model.others == (table, [5, 4])
 
 
+class Attending(nn.Module):
+    """Attention alone."""
+
+    def forward(self, input_ids, masked_index=None):
+        x = torch.ones(len(input_ids), 2, input_ids.shape[1], 8)
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
+@pytest.mark.parametrize("flat", [{}, {"masked_index": torch.tensor([0])}])
+def test_attention_is_two_products_over_all_pairs_of_positions(flat):
+    batch = {"input_ids": torch.zeros(5, 4, dtype=torch.long), **flat}
+    assert training_flops_per_token(Attending(), batch) == 3 * 2 * 2 * 4 * (8 + 8)
+
+
 def test_flat_indices_keep_the_batch_whole_and_count_only_what_is_computed():
     ids = torch.zeros(5, 4, dtype=torch.long)
     model = Linear()

@@ -33,6 +33,7 @@ def kept(name: str, value: float, threads: int = 2, version: str = "1") -> float
 def test_the_first_measurement_stays():
     assert [kept("speed", v) for v in (2.5, 1.0)] == [2.5, 2.5]
     assert kept("other", 1.0) == 1.0
+    assert measured_once("other", 2, "1", lambda: pytest.fail("measured again")) == 1.0
 
 
 def test_it_is_taken_anew_where_it_may_differ(monkeypatch: pytest.MonkeyPatch):
@@ -44,9 +45,10 @@ def test_it_is_taken_anew_where_it_may_differ(monkeypatch: pytest.MonkeyPatch):
     assert kept("speed", 7.0, version="2") == 7.0
 
 
-def test_damage_is_mended(cache: Path):
+@pytest.mark.parametrize("damage", ["{half", "[1]"])
+def test_damage_is_mended(cache: Path, damage: str):
     kept("speed", 2.5)
-    (cache / "speed-2.json").write_text("{half")
+    (cache / "speed-2.json").write_text(damage)
     assert kept("speed", 3.0) == 3.0
 
 
@@ -82,12 +84,11 @@ def test_the_processor_has_a_name():
 
 def test_processes_are_told_apart():
     code = "import sys; print(end='x', flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", code], **pipes) as process:
         process.stdout.read(1)
         started = process_start(process.pid)
-        assert process_start(os.getpid()) <= started == process_start(process.pid)
+        assert 0 < process_start(os.getpid()) <= started == process_start(process.pid)
         assert process_parent(process.pid) == os.getpid()
         assert process_state(process.pid) in "RS"
         process.stdin.close()

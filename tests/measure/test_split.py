@@ -19,7 +19,9 @@ def test_nearest(total: int, parts: int, words: str):
 
 
 def test_nearest_divisors():
-    assert [nearest_divisors(12, n) for n in (5, 4, 40)] == ["4 or 6", "3 or 6", "12"]
+    assert [nearest_divisors(12, n) for n in (5, 4, 2, 40)] == [
+        *("4 or 6", "3 or 6", "1 or 3", "12")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,9 +45,9 @@ def test_every_row_is_read_once(given: dict[str, int], split: Split):
         ({"total": 16, "shares": 3}, "global_batch_size", "nearest that can: 15 or 18"),
         ({"total": 16, "shares": 3, "steps": 2}, "global_batch_size", "can: 12 or 18"),
         (
-            {"total": 16, "shares": 2, "micro": 3, "parts": 2},
+            {"total": 20, "shares": 2, "micro": 2, "parts": 2},
             "micro_batch_size",
-            "2 or 4, or global_batch_size=12 or 24",
+            "1 or 5, or global_batch_size=16 or 24",
         ),
         (
             {"total": 16, "shares": 2, "micro": 16},

@@ -46,6 +46,16 @@ def test_all_is_on_disk_before_the_folder_has_its_name(
     assert synced[-1] == tmp_path, "and then its name"
 
 
+def test_what_is_there_is_only_read_and_what_a_killed_process_left_is_gone(tmp_path: Path):
+    (tmp_path / "key.tmp").mkdir()
+    (tmp_path / "key.tmp" / "old").touch()
+    build_once(tmp_path / "key", lambda folder: (folder / "new").touch(), lambda _: None)
+    assert [path.name for path in (tmp_path / "key").iterdir()] == ["new"]
+    (tmp_path / "key.lock").unlink()
+    (tmp_path / "key.lock").mkdir()  # now it cannot be locked, as where nothing can be written
+    build_once(tmp_path / "key", lambda _: pytest.fail("built again"), lambda _: None)
+
+
 def test_what_else_goes_wrong_is_said_as_it_is_and_leaves_nothing(tmp_path: Path):
     def build(folder: Path) -> None:
         (folder / "half").touch()

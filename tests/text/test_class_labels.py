@@ -14,14 +14,15 @@ def rows(*labels: str | tuple[str, ...], name: str = "train.csv") -> list[RowLab
 def test_names_are_collected_and_sorted():
     assert settle_names(rows("b", "a", "b"), rows("a")) == ["a", "b"]
     assert settle_names(rows("10", "9", "2"), rows("9")) == ["2", "9", "10"], "as numbers"
+    assert settle_names(rows("b", "9", "10"), rows("9")) == ["10", "9", "b"], "not all are"
     assert settle_names(rows(("x", "y"), ()), rows(())) == ["x", "y"]
     assert settle_names(rows(("x",), ()), rows(())) == ["x"], "one label that is there or not"
 
 
 def test_given_names_keep_their_order_and_may_be_numbered():
-    given = ["neg", "pos"]
-    assert settle_names(rows("pos", "0"), rows("1"), given) == given
-    assert resolve(RowLabels(("pos", "0"), ""), given) == (1, 0)
+    given = ["pos", "neg", "absent"]
+    assert settle_names(rows("neg", "0"), rows("1"), given) == given
+    assert resolve(RowLabels(("neg", "0"), ""), given) == (1, 0)
     assert resolve(RowLabels(("0",), ""), ["1", "0"]) == (1,), "a name comes before a number"
 
 
@@ -30,6 +31,7 @@ def test_given_names_keep_their_order_and_may_be_numbered():
     [
         (rows("neg", "poss"), [], ["neg", "pos"], r"line 3: the label 'poss' .*mean pos\?"),
         (rows("neg", "3"), [], ["neg", "pos"], r"line 3: the label 3 is out of range: .* to 1"),
+        (rows("neg", "2"), [], ["neg", "pos"], r"line 3: the label 2 is out of range"),
         (rows("-1"), [], ["neg", "pos"], r"line 2: the label -1 is out of range"),
         (rows("a", "a"), [], [], r"train\.csv: all 2 training rows are labelled 'a': give rows"),
         (rows((), ()), [], [], r"train\.csv: no training row has a label"),

@@ -28,8 +28,11 @@ class Hub(http.server.BaseHTTPRequestHandler):
             "sha": COMMIT,
             "siblings": [{"rfilename": name} for name in ("README.md", *FILES)],
         }
-        name = self.path.partition(f"/resolve/{COMMIT}/")[2].replace("%2F", "/")
-        if self.path.startswith("/api/datasets/me/tiny/revision/v2"):
+        file = self.path.partition(f"/datasets/me/tiny/resolve/{COMMIT}/")[2]
+        name = file.replace("%2F", "/")
+        if "broken" in self.path:
+            self.close_connection = True  # without an answer
+        elif self.path.startswith("/api/datasets/me/tiny/revision/v2"):
             self.answer(json.dumps({**listing, "sha": OTHER}).encode(), "application/json")
         elif self.path.startswith("/api/datasets/me/tiny/revision/main"):
             self.answer(json.dumps(listing).encode(), "application/json")
@@ -57,7 +60,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -98,6 +101,13 @@ def test_what_was_used_once_needs_no_network(hub, dataset, monkeypatch):
         dataset.local("data/train-1.jsonl")
 
 
+def test_a_damaged_list_is_asked_for_again(hub, dataset):
+    dataset.files()
+    next(dataset.cache_dir.glob("hub/*/files.json")).unlink()
+    assert not dataset.is_pinned()
+    assert dataset.files() == ["README.md", *FILES]
+
+
 def test_another_revision_is_another_dataset(hub, dataset, tmp_path):
     other, files = HubDataset("me/tiny", "v2", tmp_path / "cache"), dataset.files()
     assert not other.is_pinned()
@@ -113,7 +123,7 @@ def test_the_hub_is_that_of_the_library_unless_another_is_named(monkeypatch):
     assert _endpoint() is None
 
 
-@pytest.mark.parametrize("name", ["me/nothing", "no good name"])
+@pytest.mark.parametrize("name", ["me/nothing", "no good name", "me/broken"])
 def test_a_wrong_name_is_one_sentence(hub, tmp_path, name):
     with pytest.raises(InputError, match=f"corpus.name={name}: the hub has no such dataset"):
         HubDataset(name, "main", tmp_path / "cache").files()
@@ -121,8 +131,9 @@ def test_a_wrong_name_is_one_sentence(hub, tmp_path, name):
 
 
 def test_a_file_that_vanished_is_one_sentence(hub, dataset):
-    with pytest.raises(InputError, match=r"gone\.parquet could not be downloaded"):
-        dataset.local("gone.parquet")
+    for name in ("gone.parquet", "broken.parquet"):
+        with pytest.raises(InputError, match=rf"{name} could not be downloaded"):
+            dataset.local(name)
 
 
 def test_a_local_folder(tmp_path):
@@ -130,6 +141,7 @@ def test_a_local_folder(tmp_path):
     for name, content in FILES.items():
         (tmp_path / name).write_bytes(content)
     folder = LocalFolder(tmp_path)
+    (tmp_path / "dead.jsonl").symlink_to(tmp_path / "gone")
     assert folder.files() == list(FILES)
     assert folder.local("data/train-0.jsonl") == tmp_path / "data" / "train-0.jsonl"
     before = folder.identity(folder.files())

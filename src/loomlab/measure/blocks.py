@@ -37,7 +37,7 @@ def _stacks(model: nn.Module) -> dict[str, nn.ModuleList]:
     found: dict[str, nn.ModuleList] = {}
     for path, module in model.named_modules():
         inside = any(path.startswith(f"{outer}.") for outer in found)
-        if inside or not isinstance(module, nn.ModuleList) or not len(module):
+        if inside or not isinstance(module, nn.ModuleList):
             continue
         one_class = len(Counter(type(child) for child in module)) == 1
         if one_class and any(True for _ in module.parameters()):

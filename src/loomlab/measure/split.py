@@ -57,7 +57,7 @@ def _uneven(total: int, shares: int, micro: int, parts: int) -> tuple[str, str]:
     cut = f" x {parts} parts" if parts > 1 else ""
     what = f"{total} rows cannot be cut into micro-batches of {micro} in {shares} processes{cut}"
     share, rest = divmod(total, shares * parts)
-    sizes = f"{nearest_divisors(share, micro)}, or " if share and not rest else ""
+    sizes = f"{nearest_divisors(share, micro)}, or " if not rest else ""
     whole = f"global_batch_size={nearest_multiples(total, shares * micro * parts)}"
     return what, f"nearest that can: {sizes}{whole}"
 

@@ -13,9 +13,10 @@ def quiet_libraries() -> None:
 
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
+    lightning = ("utilities.rank_zero", "accelerators.cuda")
+    requests = ("httpx", "httpx2")  # one line for each, by what huggingface_hub is built on
+    for name in (*(f"pytorch_lightning.{part}" for part in lightning), *requests):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     # A log that cannot be written, on a full disk say, must not bury what is wrong in tracebacks.
     logging.raiseExceptions = False
     warnings.filterwarnings("ignore", category=PossibleUserWarning)

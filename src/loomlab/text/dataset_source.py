@@ -78,8 +78,8 @@ class HubDataset(DatasetSource):
 
     def local(self, file: str) -> Path:
         """The file in the cache of huggingface_hub."""
-        from httpx import HTTPError
         from huggingface_hub import hf_hub_download, try_to_load_from_cache
+        from huggingface_hub.errors import HTTPError  # of httpx or httpx2, by its version
 
         place: dict[str, Any] = {"repo_type": "dataset", "revision": self._listing()["commit"]}
         cached = try_to_load_from_cache(self.name, file, **place)
@@ -113,9 +113,8 @@ class HubDataset(DatasetSource):
 
     def _list(self, folder: Path) -> None:
         self._require_hub()  # before imports that take seconds
-        from httpx import HTTPError
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.errors import HFValidationError, HTTPError
 
         try:
             info = HfApi(endpoint=_endpoint()).dataset_info(self.name, revision=self.revision)
