@@ -11,7 +11,7 @@ from loomlab.text.documents import file_documents
 TEXT = "one\n\ntwo\n--\nthree\n"
 
 
-def test_the_reader_follows_the_end_of_the_name(tmp_path):
+def test_the_reader_follows_the_end_of_the_name(tmp_path, caplog):
     row = json.dumps({"body": TEXT}).encode()
     contents = {
         "a.txt": TEXT.encode(), "b.TXT.GZ": gzip.compress(TEXT.encode()),
@@ -24,3 +24,11 @@ def test_the_reader_follows_the_end_of_the_name(tmp_path):
         found = file_documents(tmp_path / name, "body", 100, "utf-8", "strict", "--")
         whole = "parquet" in name.lower() or "jsonl" in name.lower()
         assert list(found) == ([TEXT] if whole else ["one\n\ntwo", "three"]), name
+    assert caplog.messages == [], "the separator is there"
+
+
+def test_an_end_of_text_within_a_line_is_text(tmp_path, caplog):
+    path = tmp_path / "a.txt"
+    path.write_text("one <|endoftext|>\ntwo\n")
+    assert list(file_documents(path, "", 99, "utf-8", "strict")) == [path.read_text().rstrip()]
+    assert caplog.messages == []

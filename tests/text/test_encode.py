@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from loomlab.text.encode import CHUNK_BYTES, encode_documents, tokenize_to
+from loomlab.text.rows import framing_tokenizer
 from loomlab.text.token_file import TokenFile
 from loomlab.tokenizer.byte import Byte
 from loomlab.tokenizer.byte_bpe import ByteBPE
@@ -60,3 +61,5 @@ def test_padding_asked_for_elsewhere_does_not_leak_into_files(tokenizer):
     ((short, *_), (long, *_)) = encode_documents(["a", "a b c d e"], tokenizer)
     assert tokenizer.decode(short) == "a"
     assert tokenizer.decode(long) == "a b c d e"
+    ((framed, *_),) = encode_documents(["a b c d e"], framing_tokenizer(tokenizer, 3))
+    assert framed.tolist() == long.tolist(), "nor do special tokens of a row"

@@ -27,6 +27,8 @@ def test_file_folder_and_glob(folder):
     assert names(folder) == ["a.jsonl.gz", "b.txt", "c.parquet"]
     assert names(folder / "*.txt") == ["b.txt"]
     assert names(folder / "**" / "*.parquet") == ["c.parquet"]
+    (folder / "b[1].txt").write_text("x")
+    assert names(folder / "b[1].txt") == ["b[1].txt"], "a name before a pattern"
 
 
 def test_a_tilde_is_the_home_folder(folder, monkeypatch):
@@ -75,6 +77,7 @@ def test_each_fault_has_its_sentence(folder):
         "nothing is set: give a .txt, .jsonl, .parquet file, a folder or a glob"
     )
     assert f"did you mean {folder}/b.txt?" in problem(folder / "bb.txt")
+    assert f"does not exist: nothing like it in {folder}" in problem(folder / "quite_other.gz")
     assert "nor does its folder" in problem(folder / "nowhere" / "b.txt")
     assert "is not one of .txt" in problem(folder / "notes.md")
     assert "matches no .txt" in problem(folder / "*.csv")
@@ -85,6 +88,17 @@ def test_empty_file_and_empty_folder(tmp_path):
     (tmp_path / "a.txt").touch()
     assert "is empty (0 bytes)" in problem(tmp_path / "a.txt")
     assert "is empty (0 bytes)" in problem(tmp_path)
+    (tmp_path / "b.txt").write_text("x")
+    assert names(tmp_path) == ["a.txt", "b.txt"], "not all are empty"
+
+
+def test_of_many_files_left_out_some_are_named(folder, caplog):
+    for number in range(5):
+        (folder / f"{number}.md").touch()
+    tell_left_out(str(folder))
+    (said,) = caplog.messages
+    assert f"corpus.path={folder}: 6 files left out" in said
+    assert said.endswith(": 0.md, 1.md, 2.md, 3.md, ...")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

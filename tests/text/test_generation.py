@@ -21,6 +21,7 @@ from loomlab.tokenizer.unigram import Unigram
 from loomlab.tokenizer.wordpiece import WordPiece
 
 TOKENIZER = Byte().train()
+EOS = torch.tensor([TOKENIZER.eos_token_id])
 TEXTS = ["the cat sat on the mat and the dog ran to the cat"] * 20
 
 
@@ -147,7 +148,8 @@ def test_a_mask_stands_for_a_word_with_the_space_before_it(kind: type):
         lambda m, a, k: seen.append(tokenizer.convert_ids_to_tokens(k["input_ids"][0])),
         with_kwargs=True,
     )
-    fill_masks(model, tokenizer, "the [MASK] sat")
+    filled = fill_masks(model, tokenizer, "the [MASK] sat")
+    assert all(word == word.strip() for word, _ in filled.candidates[0])
     before, both = tokenizer.tokenize("the"), tokenizer.tokenize("the sat")
     assert seen == [[*before, tokenizer.mask_token, *both[len(before) :]]]
 
@@ -169,6 +171,8 @@ def test_masks_are_filled_with_the_likeliest_words():
         assert shares[0] == pytest.approx(probability[place].max().item(), rel=1e-4)
         best = tokenizer.decode([probability[place].argmax()]).strip()
         assert candidates[0][0] == best
+    marked[0, places] = probability[places].argmax(-1)
+    assert filled.text == tokenizer.decode(marked[0]), "with the likeliest"
 
 
 def test_mask_of_another_name_is_understood():
@@ -182,7 +186,9 @@ def test_text_without_a_mask_is_refused():
         fill_masks(encoder(260), TOKENIZER, "nothing is missing")
     with pytest.raises(InputError, match=r"the text has 65 tokens, the model reads 64: shorten"):
         fill_masks(encoder(260), TOKENIZER, "[MASK]" + "a" * 64)
-    assert len(fill_masks(encoder(260), TOKENIZER, "[MASK]" + "a" * 63).candidates) == 1
+    model, longest = encoder(260), "[MASK]" + "a" * 63
+    model.longest_sequence = lambda: None  # as where positions go on without end
+    assert fill_masks(model, TOKENIZER, longest) == fill_masks(encoder(260), TOKENIZER, longest)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +197,16 @@ def test_text_without_a_mask_is_refused():
 )
 def test_last_word_is_masked(text: str, masked: str):
     assert mask_last_word(text) == masked
+
+
+def test_a_document_that_has_ended_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch):
+    model, calls = decoder(), []
+    head, generate = model.get_output_embeddings(), model.generate
+    head.register_forward_hook(lambda _, __, scores: scores.index_fill(-1, EOS, 1e4))
+    monkeypatch.setattr(model, "generate", lambda *a, **k: calls.append(1) or generate(*a, **k))
+    for wanted in (1, 200):
+        assert continue_text(model, TOKENIZER, "Hello", max_new_tokens=wanted) == "Hello"
+    assert len(calls) == 2
 
 
 def test_a_model_that_has_diverged_writes_nothing():

@@ -59,8 +59,9 @@ class ClassScores(Scores):
         Returns:
             loss (nats per row; with several labels per row and label), accuracy (rows that are
             right as a whole), f1 (mean over labels; one that is neither there nor predicted is
-            left out, and counts 0 with several labels a row), matthews (the correlation coefficient of Matthews 1975, for more than
-            two labels as in Gorodkin 2004; with several labels a row, the mean over labels).
+            left out, and counts 0 with several labels a row), matthews (the correlation
+            coefficient of Matthews 1975, for more than two labels as in Gorodkin 2004; with
+            several labels a row, the mean over labels).
 
         Raises:
             InputError: nothing was scored.
