@@ -1,13 +1,23 @@
 """Checkpoints: the last state and the best one, whole or not there."""
 
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 
+from loomlab.callbacks.checkpoint import (
+    kept_random_state,
+    monitored,
+    random_state,
+    set_random_state,
+)
 from loomlab.compose.composer import compose_job, composing
 from loomlab.precision.fp32 import FP32
 from loomlab.run.assembly import assemble, build_trainer
@@ -82,6 +92,39 @@ def test_a_metric_says_itself_which_way_is_better(train: Callable[..., RunFolder
     state = load(folder.checkpoints / "last.ckpt")["callbacks"]["Checkpoint"]
     assert -state["best"] == pytest.approx(max(rows), rel=1e-6)
     assert folder.summary()["best"]["val/accuracy"] == pytest.approx(max(rows), rel=1e-6)
+
+
+def test_a_metric_has_the_sign_that_makes_less_better():
+    numbers = {"val/loss": torch.tensor(2.0), "val/accuracy": torch.tensor(0.5)}
+    trainer: Any = SimpleNamespace(callback_metrics=numbers)
+    module: Any = SimpleNamespace(best_by=("val/loss", "min"), more_is_better={"accuracy"})
+    assert monitored(trainer, module, None, None) == 2.0
+    assert monitored(trainer, module, None, "max") == -2.0
+    assert monitored(trainer, module, "val/accuracy", None) == -0.5
+    assert monitored(trainer, module, "val/accuracy", "min") == 0.5
+    assert monitored(trainer, module, "val/perplexity", None) is None
+
+
+def drawn() -> list[float]:
+    """A number of every generator, and one that each keeps half of."""
+    return [
+        float(torch.rand(())), random.random(), random.gauss(), np.random.random(),
+        np.random.standard_normal(),
+    ]  # fmt: skip
+
+
+def test_every_generator_goes_on_where_it_was(tmp_path: Path):
+    before = random_state()
+    try:
+        drawn()
+        torch.save(random_state(), tmp_path / "state")
+        expected = drawn()
+        set_random_state(load(tmp_path / "state"))
+        with kept_random_state():
+            drawn()
+        assert drawn() == expected
+    finally:
+        set_random_state(before)
 
 
 class Watch(pl.Callback):

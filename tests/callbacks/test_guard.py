@@ -1,12 +1,16 @@
 """A diverging run is caught before the step that would spoil the weights."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from loomlab.callbacks.guard import Diverged
+from loomlab.callbacks.guard import Diverged, Guard
 from loomlab.objective.clm import CausalLM
 
 MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
@@ -83,3 +87,61 @@ def test_it_is_told_in_a_sentence(ended, tiny, tmp_path: Path):
     assert "stopped before the step, the last checkpoint is sound" in said
     assert "Traceback" not in said
     assert "(the model has diverged" in (tmp_path / "run" / "samples.txt").read_text()
+
+
+LEVEL = [1.0, 1.2] * 8  # mean 1.1, deviation 0.1: just enough of them to judge by
+SPIKE = 1.1 + 6.1 * 0.1
+
+
+def judge(guard: Guard, losses: list[float], gradient: float = 0.0) -> nn.Module:
+    """Let a guard judge steps of these losses; the model with what is left of the last one."""
+    model = nn.Linear(1, 1)
+    alone: Any = SimpleNamespace(
+        global_step=0, strategy=SimpleNamespace(reduce=lambda loss, reduce_op: loss)
+    )
+    for number, loss in enumerate(losses):
+        model.weight.grad = torch.full((1, 1), gradient)
+        guard.on_train_batch_start(alone, model, None, number)  # type: ignore[arg-type]
+        guard.on_before_backward(alone, model, torch.tensor(loss))  # type: ignore[arg-type]
+        guard.on_before_optimizer_step(alone, model, None)  # type: ignore[arg-type]
+    return model
+
+
+def test_a_spike_is_so_many_deviations_above_the_mean(caplog: pytest.LogCaptureFixture):
+    judge(Guard(patience=1), [*LEVEL, 1.1 + 5.9 * 0.1, -50.0])
+    judge(Guard(patience=1), [*LEVEL[1:], SPIKE])  # too few to judge by
+    judge(Guard(), [*LEVEL, SPIKE])
+    assert "step 1 (batch 16): the loss jumped to 1.71" in caplog.text
+    with pytest.raises(Diverged, match="the loss jumped"):
+        judge(Guard(patience=1), [*LEVEL, SPIKE])
+
+
+def test_what_is_a_spike_is_no_measure_for_the_next():
+    judge(Guard(), [*LEVEL, *[SPIKE] * 3, 1.1, *[SPIKE] * 3])
+    with pytest.raises(Diverged, match="the loss jumped"):
+        judge(Guard(), [*LEVEL, *[SPIKE] * 4])
+
+
+def test_only_the_last_window_counts():
+    with pytest.raises(Diverged, match="the loss jumped"):
+        judge(Guard(window=16, patience=1), [*[0.0, 9.0] * 8, *LEVEL, SPIKE])
+
+
+def test_a_resumed_run_judges_as_the_first_one_would():
+    before, after = Guard(patience=2), Guard(patience=2)
+    judge(before, [*LEVEL, SPIKE])
+    after.load_state_dict(before.state_dict())
+    with pytest.raises(Diverged, match="the loss jumped"):
+        judge(after, [SPIKE])
+
+
+def test_a_gradient_that_is_not_finite_stops_as_well():
+    with pytest.raises(Diverged, match="a gradient is not finite"):
+        judge(Guard(), [1.0], gradient=math.inf)
+
+
+def test_skip_takes_the_step_of_a_spike_away(caplog: pytest.LogCaptureFixture):
+    assert judge(Guard(action="skip"), LEVEL, gradient=1.0).weight.grad is not None
+    model = judge(Guard(action="skip"), [*LEVEL, SPIKE], gradient=1.0)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert "the step is skipped" in caplog.text

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from tests.marks import fast_slow_soak
@@ -61,6 +62,10 @@ def test_curve_picture_and_suggestion(train_once: Callable[..., RunFolder]):
     assert curve[0]["lr"] == pytest.approx(1e-6)
     ratios = [b["lr"] / a["lr"] for a, b in pairwise(curve)]
     assert ratios == pytest.approx([(100 / 1e-6) ** (1 / 39)] * len(ratios))
+    for number, tried in enumerate(curve, start=1):
+        weights = [0.8 ** (number - before) for before in range(1, number + 1)]
+        losses = [c["loss"] for c in curve[:number]]
+        assert tried["smoothed"] == pytest.approx(np.average(losses, weights=weights))
     lowest = min(c["smoothed"] for c in curve)
     assert curve[-1]["lr"] == pytest.approx(100) or curve[-1]["smoothed"] < 3 * lowest
     assert (folder.path / "lr_finder.png").read_bytes().startswith(b"\x89PNG")

@@ -31,6 +31,7 @@ def test_debug_profile(debug: Callable[..., RunFolder], caplog: pytest.LogCaptur
         line for line in shown.splitlines() if line.strip().endswith(tuple("0123456789"))
     ]
     assert len(operations) == 10
+    assert not any("nothing was profiled" in r.getMessage() for r in caplog.records)
     assert folder.summary()["steps"] == 6
     assert folder.summary()["choice"]["callbacks"] == ["profile"]
 

@@ -1,15 +1,20 @@
 """Checkpoints on disk: whole or not there, and damage is found."""
 
+import itertools
+import json
 import os
 import random
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from tests.patience import PATIENCE
 from tests.warm import forkserver
 
-from loomlab.callbacks.store import BEST, LAST, MANIFEST, PREVIOUS, CheckpointStore
+from loomlab.callbacks.store import BEST, LAST, MANIFEST, PREVIOUS, CheckpointStore, read_state
+from loomlab.errors import InputError
 
 CONTENT = bytes(range(256)) * 40
 
@@ -67,6 +72,97 @@ def test_clean_removes_what_was_left_half_written(store: CheckpointStore):
     assert sorted(p.name for p in store.folder.iterdir()) == sorted(
         [LAST, PREVIOUS, BEST, MANIFEST]
     )
+
+
+def test_a_state_is_on_the_disk_before_it_takes_its_name(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+):
+    """A machine that loses power has no name in the folder whose content is not there."""
+    done: list[str] = []
+    replace, opened = Path.replace, len(os.listdir("/proc/self/fd"))
+
+    def sync(descriptor: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+
+    def move(path: Path, target: Path) -> Path:
+        done.append(f"{path.name} -> {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", move)
+    put(store, BEST, 40)
+    manifest = [f".{MANIFEST}.partial", f".{MANIFEST}.partial -> {MANIFEST}"]
+    state = [f".{BEST}.partial -> {BEST}", store.folder.name]
+    assert done == [f".{BEST}.partial", *manifest, *state, *manifest]
+    assert len(os.listdir("/proc/self/fd")) == opened
+    assert len(json.loads((store.folder / MANIFEST).read_text())[BEST]) == 1, (
+        "not all there ever was"
+    )
+
+
+class Killed(BaseException):
+    """The end of a process, as far as a test can have one."""
+
+
+@pytest.mark.parametrize("name", [LAST, BEST])
+def test_a_kill_before_any_move_leaves_no_sound_file_unknown(
+    store: CheckpointStore, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    replace, step, killed = Path.replace, 20, 0
+    for kill_at in itertools.count():
+        put(store, name, step + 1)
+        moves, step = itertools.count(), step + 2
+
+        def move(path: Path, target: Path, moves=moves, kill_at=kill_at) -> Path:
+            if next(moves) == kill_at:
+                raise Killed
+            return replace(path, target)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "replace", move)
+            try:
+                put(store, name, step)
+            except Killed:
+                killed += 1
+                store.clean()
+        there = [n for n in (LAST, PREVIOUS, BEST) if (store.folder / n).is_file()]
+        assert None not in [store.step_of(n) for n in there]
+        newest = store.newest()
+        assert newest.path.read_bytes().endswith(f" {newest.step}".encode())
+        assert newest.step >= step - 1
+        if killed == kill_at:
+            break
+    assert (newest.path.name, newest.step) == (name, step)
+    assert killed == (4 if name == LAST else 3)
+
+
+def test_temporary_files_lie_beside_the_checkpoints(tmp_path: Path):
+    store, before = CheckpointStore(tmp_path / "checkpoints"), tempfile.tempdir
+    with store.writing(False):
+        assert not store.folder.exists()
+    with store.writing(True):
+        store.partial(LAST).write_bytes(CONTENT)
+        assert store.folder in Path(tempfile.mkdtemp()).parents
+    assert tempfile.tempdir == before
+    assert [path.name for path in store.folder.iterdir()] == [store.partial(LAST).name]
+    with pytest.raises(OSError, match="full"), store.writing(True):
+        raise OSError("full")
+    assert tempfile.tempdir == before
+    assert not list(store.folder.iterdir()), "what was begun gives its space back"
+
+
+def test_what_is_no_checkpoint_of_a_run_is_refused(tmp_path: Path):
+    path = tmp_path / "some.ckpt"
+    for content in ([1], {"weights": torch.ones(2)}):
+        torch.save(content, path)
+        with pytest.raises(InputError, match=r"some\.ckpt is refused: it is no checkpoint of a"):
+            read_state(path)
+    for damaged in (path.read_bytes()[:-100], b"", b"text"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"some\.ckpt is refused: it is no checkpoint, or"):
+            read_state(path)
+    with pytest.raises(InputError, match="is refused"):
+        read_state(tmp_path / "none.ckpt")
 
 
 def write_on(folder: Path) -> None:

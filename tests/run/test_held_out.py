@@ -1,6 +1,7 @@
 """Validations read a part of the held-out text, the numbers at the end are of all of it."""
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +29,10 @@ def test_a_part_is_said_and_all_is_read_in_the_end(corpus: Any, caplog: pytest.L
     say_what_is_validated(corpus)
     (record,) = caplog.records
     assert f"of {len(corpus.validation_tokens):,} held-out tokens" in record.getMessage()
+    rows, corpus.rank, corpus.world_size = corpus.batch_size, 1, 2
     assert not read_all(corpus)
-    assert len(corpus.val_dataloader()) == every
+    assert (corpus.rank, corpus.world_size, corpus.batch_size) == (0, 1, 2 * rows)
+    assert len(corpus.val_dataloader()) == math.ceil(every / 2)
 
 
 def test_nothing_is_said_of_the_whole(corpus: Any, caplog: pytest.LogCaptureFixture):

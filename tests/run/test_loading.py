@@ -1,6 +1,8 @@
 """A finished run's model/ is a Transformers model like any other."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,14 @@ def test_a_verb_without_its_head_is_refused(
     with pytest.raises(InputError, match=f"{verb} does not go with .* use `{instead}`"):
         finished.require(head, verb)
     finished.require(finished.objective_class.head, instead)
+
+
+def test_an_option_that_is_gone_is_named(runs: dict[str, RunFolder], tmp_path: Path):
+    folder = RunFolder(shutil.copytree(runs["gpt"].path, tmp_path / "run"))
+    config = folder.path / "config.yaml"
+    config.write_text(config.read_text().replace("objective.clm.CausalLM", "objective.gone.Gone"))
+    with pytest.raises(InputError, match=r"run: .*loomlab\.objective\.gone"):
+        FinishedRun(folder.path)
 
 
 def test_an_unfinished_run_says_its_status(runs: dict[str, RunFolder], tmp_path_factory: Any):

@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from loomlab.errors import InputError
 from loomlab.run.folder import RunFolder
-from loomlab.run.paired_tokenizer import require_paired, weights_of
+from loomlab.run.paired_tokenizer import require_paired, tokenizer_of, weights_of
 from loomlab.tokenizer.base import SPECIAL, wrap
 from loomlab.tokenizer.byte_bpe import ByteBPE
 from loomlab.tokenizer.hf import Pretrained
@@ -43,6 +43,13 @@ def test_weights_without_a_tokenizer_are_taken_with_a_word(
     caplog.set_level(logging.WARNING, "loomlab")
     require_paired("init", str(tmp_path), ByteBPE(SIZE).train(TEXT))
     assert f"init={tmp_path}: no tokenizer lies beside these weights" in caplog.text
+
+
+def test_weights_of_the_hub_have_their_tokenizer_there(caplog: pytest.LogCaptureFixture):
+    assert tokenizer_of("someone/some-model") == "someone/some-model"
+    caplog.set_level(logging.WARNING, "loomlab")
+    require_paired("model.name", "someone/some-model", ByteBPE(SIZE).train(TEXT))  # out of reach
+    assert "model.name=someone/some-model: no tokenizer lies beside" in caplog.text
 
 
 def test_which_weights_a_run_starts_from():

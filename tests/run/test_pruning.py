@@ -97,6 +97,13 @@ def test_a_ledger_that_cannot_be_written_ends_no_run(
     assert train(*SMALL, "budget.steps=2").summary()["status"] == "finished"
 
 
+def test_a_resumed_run_remembers_its_best(ledger: Ledger):
+    before, after = (pruning.Judged(ledger.folder, "a", LOSS) for _ in range(2))
+    before.best, before.best_value = {LOSS: 2.5}, 2.5
+    after.load_state_dict(before.state_dict())
+    assert (after.best, after.best_value) == ({LOSS: 2.5}, 2.5)
+
+
 def test_a_run_of_no_sweep_has_nobody_to_ask(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(TRIAL, raising=False)
     assert pruning.judges() == []

@@ -72,7 +72,6 @@ class Guard(pl.Callback):
             self.losses.append(loss)
             return
         self.bad_in_a_row += 1
-        finite = math.isfinite(loss)
         where = f"step {trainer.global_step + 1} (batch {self.batch_idx}): {why}"
         spike_is_young = why.startswith("the loss jumped") and self.bad_in_a_row < self.patience
         if self.action == "stop" and not spike_is_young:
@@ -83,7 +82,7 @@ class Guard(pl.Callback):
             log.warning("%s; the step is skipped", where)
             for parameter in pl_module.parameters():
                 parameter.grad = None
-        elif finite:
+        else:
             log.warning("%s", where)
 
     def _complaint(self, loss: float, trainer: pl.Trainer, module: pl.LightningModule) -> str:

@@ -28,7 +28,6 @@ class MetricsFile(Logger):
         self.rows: list[dict[str, Any]] = []
         self.pending: dict[str, Any] = {}
         self.reopened = False
-        self.best: dict[str, float] = {}
         self.started = time.monotonic()
         self.spent_before = 0.0
 
