@@ -1,16 +1,18 @@
 """The ledger: kept whole under many writers, and never twice the same job."""
 
+import math
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from loomlab.run.ledger import DONE, PENDING, RUNNING, Job, Ledger, find_sweeps, is_sweep
+from loomlab.run.ledger import DONE, GO_ON, PENDING, RUNNING, Job, Ledger, find_sweeps, is_sweep
 
 
 def job(number: int, key: str = "", **columns: object) -> Job:
@@ -42,6 +44,33 @@ def test_a_job_that_is_there_keeps_its_state(ledger: Ledger):
         (PENDING, None),
         (PENDING, None),
     ]
+
+
+def test_jobs_are_by_number_and_reports_by_step(ledger: Ledger):
+    ledger.add([job(3), job(2)])
+    assert [j.number for j in ledger.jobs()] == [0, 1, 2, 3]
+    for step, value in ((4, 2.0), (2, 3.0), (4, 1.0)):
+        ledger.report("key0", step, value)
+    ledger.report("key1", 2, math.nan)
+    ledger.judge("key0", 2, GO_ON)
+    assert ledger.reports("key0") == [("key0", 2, 3.0, GO_ON), ("key0", 4, 1.0, None)]
+    assert ledger.reports("key1") == [("key1", 2, None, None)], "a number that is none"
+    assert len(ledger.reports()) == 3
+
+
+def test_only_a_running_job_is_alive(ledger: Ledger):
+    assert ledger.update("key1", state=RUNNING, attempts=1)
+    assert not ledger.update("other", state=RUNNING)
+    for key in ("key0", "key1"):
+        ledger.beat(key)
+    assert ledger.job("key0") == job(0)
+    assert time.time() - 60 < ledger.job("key1").heartbeat <= time.time()
+
+
+def test_a_ledger_that_is_there_keeps_its_mode(ledger: Ledger):
+    ledger.path.chmod(0o640)
+    assert Ledger(ledger.folder).jobs() == ledger.jobs()
+    assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o640
 
 
 def test_it_is_a_private_file_in_wal_mode(ledger: Ledger):
