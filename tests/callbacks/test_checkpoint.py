@@ -152,6 +152,8 @@ def test_every_n_train_steps_counts_optimizer_steps(tiny: Callable[..., list[str
     folder.create(config, [])
     parts = assemble(config, folder)
     trainer = build_trainer(config, parts, folder, FP32())
+    last = {type(callback).__name__ for callback in trainer.callbacks[-2:]}
+    assert last == {"Checkpoint", "Shutdown"}, "what others did at a step is in its state"
     watch = Watch(folder)
     trainer.callbacks.append(watch)
     trainer.fit(parts.objective, datamodule=parts.corpus)

@@ -97,7 +97,8 @@ def judge(guard: Guard, losses: list[float], gradient: float = 0.0) -> nn.Module
     """Let a guard judge steps of these losses; the model with what is left of the last one."""
     model = nn.Linear(1, 1)
     alone: Any = SimpleNamespace(
-        global_step=0, strategy=SimpleNamespace(reduce=lambda loss, reduce_op: loss)
+        global_step=0,
+        strategy=SimpleNamespace(reduce=lambda loss, reduce_op: {"mean": loss}[reduce_op]),
     )
     for number, loss in enumerate(losses):
         model.weight.grad = torch.full((1, 1), gradient)

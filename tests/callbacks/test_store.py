@@ -61,8 +61,9 @@ def test_every_truncation_is_found(store: CheckpointStore, kept: float, caplog):
     assert LAST in caplog.text
 
 
-def test_damaged_manifest_trusts_nothing(store: CheckpointStore):
-    (store.folder / MANIFEST).write_text("{")
+@pytest.mark.parametrize("content", [b"{", b"\xff"])
+def test_damaged_manifest_trusts_nothing(store: CheckpointStore, content: bytes):
+    (store.folder / MANIFEST).write_bytes(content)
     assert store.newest() is None
 
 

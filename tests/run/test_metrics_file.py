@@ -100,6 +100,20 @@ def test_continue_drops_what_the_checkpoint_does_not_know(metrics: MetricsFile, 
     assert rows[0]["train/loss"] == 1
 
 
+@pytest.mark.parametrize("torn", ["1", "1,6", "11,704,16500000,0.5,0.1", "\0\0\0"])
+def test_a_row_that_a_crash_has_cut_off_is_dropped(metrics: MetricsFile, path: Path, torn: str):
+    for step in range(1, 11):
+        metrics.log_metrics({"train/loss": 1.0 / step}, step=step)
+    metrics.save()
+    whole = read_metrics(path)
+    with path.open("a") as file:
+        file.write(torn)
+    later = MetricsFile(path, tokens_per_step=64, flops_per_step=1.5e6)
+    later.continue_from(11)
+    assert read_metrics(path) == whole
+    assert later.spent_before == whole[-1]["seconds"]
+
+
 def test_continue_without_a_file_starts_one(metrics: MetricsFile, path: Path):
     metrics.continue_from(3)
     assert not path.exists()

@@ -56,7 +56,7 @@ def test_what_will_be_replaced_counts_as_free(free: SimpleNamespace, tmp_path: P
 
 
 def test_records_come_back_when_a_run_is_not_resumed_after_all(tmp_path: Path):
-    for name in ("config.yaml", "summary.json"):
+    for name in ("config.yaml", "overrides.json", "summary.json"):
         (tmp_path / name).write_text("before")
 
     def change(end: BaseException | None) -> None:
@@ -67,10 +67,10 @@ def test_records_come_back_when_a_run_is_not_resumed_after_all(tmp_path: Path):
 
     with pytest.raises(InputError, match="no"), restored_when_refused(tmp_path):
         change(InputError("no"))
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["before"] * 2
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["before"] * 3
     with restored_when_refused(tmp_path):
         change(None)
-    assert [p.read_text() for p in tmp_path.iterdir()] == ["other"] * 2
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["other"] * 3
 
 
 def start(folder: Path, end: BaseException, more: str | None = None) -> None:

@@ -55,11 +55,14 @@ def test_why_another_process_failed(folder: RunFolder):
 
 
 def test_an_error_of_its_own_stays_what_it_is_and_is_told(folder: RunFolder):
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / ".last.ckpt.partial").write_bytes(b"half")
     with pytest.raises(ZeroDivisionError):
         train(folder, divide)
     entry = read(folder.path, 0)
     assert entry is not None
     assert entry.error == "rank 0 failed: ZeroDivisionError: division by zero"
+    assert not list(folder.checkpoints.iterdir())
 
 
 @pytest.mark.parametrize("end", [Pruned(3, {}), InputError("give another"), KeyboardInterrupt()])

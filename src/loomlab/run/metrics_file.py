@@ -13,7 +13,9 @@ from typing import Any
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 
-from loomlab.run.metrics_reading import COST_COLUMNS, read_metrics
+from loomlab.run.metrics_reading import COST_COLUMNS, read_metrics, read_so_far
+
+__all__ = ["COST_COLUMNS", "MetricsFile", "read_metrics"]
 
 
 class MetricsFile(Logger):
@@ -120,10 +122,10 @@ class MetricsFile(Logger):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def continue_from(self, step: int) -> None:
-        """Take up the rows of an earlier part of the run, up to a step."""
+        """Take up the rows of an earlier part of the run, up to a step; none that was cut off."""
         if not self.path.is_file():
             return
-        self.rows = [r for r in read_metrics(self.path) if r["step"] <= step]
+        self.rows = [r for r in read_so_far(self.path) if r["step"] <= step]
         self.columns = list(dict.fromkeys([*COST_COLUMNS, *(k for r in self.rows for k in r)]))
         self.spent_before = self.rows[-1]["seconds"] if self.rows else 0.0
         self._rewrite()
