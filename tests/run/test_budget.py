@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 from tests.clock import Clock
 
 from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
-from loomlab.run.budget import schedule_context, total_steps
+from loomlab.run.budget import ValidateAtEnd, schedule_context, total_steps
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 
@@ -46,6 +48,15 @@ def test_context_of_fixed_and_timed_budgets():
     assert (fixed.total_steps, fixed.tokens_per_step, fixed.seconds) == (12, TOKENS, None)
     timed = schedule_context(None, budget(seconds=2.5), TOKENS)
     assert (timed.seconds, timed.tokens_per_step) == (2.5, TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("steps", "taken", "ends"), [(-1, 5, False), (1, 1, True), (3, 2, False), (3, 3, True)]
+)
+def test_the_last_step_asks_for_the_end(steps: int, taken: int, ends: bool):
+    trainer: Any = SimpleNamespace(max_steps=steps, global_step=taken, should_stop=False)
+    ValidateAtEnd().on_train_batch_end(trainer)
+    assert trainer.should_stop == ends
 
 
 def rates(folder: RunFolder) -> list[float]:

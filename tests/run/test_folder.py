@@ -99,6 +99,14 @@ def test_runs_are_found_by_path(run: RunFolder):
     assert [f.path for f in found] == sorted(f.path for f in found)
 
 
+def test_what_loggers_put_into_a_run_is_no_run(tmp_path: Path):
+    for place in (".", "csv", "wandb/run-1", "exports/beside"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "config.yaml").write_text("seed: 1")
+    found = [run.path for run in find_runs(tmp_path)]
+    assert found == [tmp_path, tmp_path / "exports" / "beside"]
+
+
 def test_a_folder_without_config_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match=r"is no run folder .* give the folder"):
         RunFolder(tmp_path).config()

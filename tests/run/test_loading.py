@@ -73,11 +73,12 @@ def test_a_verb_without_its_head_is_refused(
     finished.require(finished.objective_class.head, instead)
 
 
-def test_an_option_that_is_gone_is_named(runs: dict[str, RunFolder], tmp_path: Path):
+@pytest.mark.parametrize("place", ["objective.gone.CausalLM", "objective.clm.Gone"])
+def test_an_option_that_is_gone_is_named(runs: dict[str, RunFolder], tmp_path: Path, place: str):
     folder = RunFolder(shutil.copytree(runs["gpt"].path, tmp_path / "run"))
     config = folder.path / "config.yaml"
-    config.write_text(config.read_text().replace("objective.clm.CausalLM", "objective.gone.Gone"))
-    with pytest.raises(InputError, match=r"run: .*loomlab\.objective\.gone"):
+    config.write_text(config.read_text().replace("objective.clm.CausalLM", place))
+    with pytest.raises(InputError, match=f"run: .*loomlab.{place}"):
         FinishedRun(folder.path)
 
 

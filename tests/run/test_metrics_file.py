@@ -1,6 +1,8 @@
 """metrics.csv: one row per step, its cost beside it, whole whatever columns come later."""
 
+import errno
 import math
+import resource
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ def test_a_row_says_what_it_had_cost(metrics: MetricsFile, path: Path):
     assert (row["step"], row["tokens"], row["flops"]) == (3, 192, 4.5e6)
     assert row["train/loss"] == 2.5
     assert 0 <= row["seconds"] < 5
+    assert metrics.costs(3) == {name: row[name] for name in ("tokens", "flops", "seconds")}
 
 
 def test_numbers_of_one_step_share_a_row(metrics: MetricsFile, path: Path):
@@ -80,6 +83,25 @@ def test_numbers_come_back_as_they_were(metrics: MetricsFile, path: Path):
     metrics.log_metrics({"a": math.nan}, step=2)
     metrics.save()
     assert math.isnan(read_metrics(path)[1]["a"])
+
+
+def test_a_row_that_does_not_fit_on_the_disk_is_not_there_by_half(
+    metrics: MetricsFile, path: Path
+):
+    for step in (1, 2):
+        metrics.log_metrics({"train/loss": 1.0 / step}, step=step)
+        metrics.save()
+    before = path.read_bytes()
+    metrics.log_metrics({"train/loss": 0.3}, step=3)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 4, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left") as full:
+            metrics.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert full.value.errno == errno.ENOSPC
+    assert path.read_bytes() == before
 
 
 def test_continue_drops_what_the_checkpoint_does_not_know(metrics: MetricsFile, path: Path):
