@@ -20,7 +20,7 @@ from loomlab.text.packing import PackedWindows
 from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key, use_more
 from loomlab.text.samples import Samples
 from loomlab.text.token_file import Manifest, TokenFile
-from loomlab.text.unknown import too_much
+from loomlab.text.unknown import too_much, where_unknown
 from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
 
 log = logging.getLogger("loomlab.text")
@@ -109,11 +109,11 @@ class Corpus(LightningDataModule, abc.ABC):
         self._open(checksums=True)
         if too_much(self.unknown_share):
             log.warning(
-                "tokenizer: %.1f %% of the held-out text is under %s, which carries none of it: "
+                "tokenizer: %.1f %% of the held-out text is %s: "
                 "bits per byte are too low, and the run is kept out of rankings; use "
                 "tokenizer=byte_bpe, which knows every text, or a larger tokenizer.vocab_size",
                 100 * self.unknown_share,
-                self.hf_tokenizer.unk_token,
+                where_unknown(self.hf_tokenizer.backend_tokenizer),
             )
 
     def setup(self, stage: str | None = None) -> None:

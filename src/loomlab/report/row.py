@@ -136,7 +136,7 @@ def _state(summary: dict[str, Any], job: Job | None) -> str:
 def _message(summary: dict[str, Any], job: Job | None) -> str:
     """Why it stands as it does, in a line."""
     if share := unread(summary):
-        return f"{share:.1%} of its text is under the unknown token, so it is not ranked"
+        return f"{share:.1%} of its text is carried by no token, so it is not ranked"
     if job is None or job.state == DONE:
         return str(summary.get("error") or "").partition("\n")[0]
     silent = time.time() - job.heartbeat if job.heartbeat else 0.0

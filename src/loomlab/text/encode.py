@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
+from loomlab.errors import InputError
 from loomlab.text.token_file import Manifest, token_dtype, write_token_file
 from loomlab.text.unknown import Unknown
 
@@ -26,18 +28,34 @@ def encode_documents(
 
     A document that spells a special token ("<|endoftext|>") is encoded as plain characters: text
     must not be able to end a document.
+
+    Raises:
+        InputError: the tokenizer has no token for some text, and none for what is unknown.
     """
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_truncation()
     backend.no_padding()
     backend.encode_special_tokens = True
-    unknown = Unknown(backend, tokenizer.unk_token_id)
+    unknown = Unknown(backend)
     dtype = token_dtype(len(tokenizer))
     for chunk, sizes in _chunks(documents):
-        encodings = backend.encode_batch_fast(chunk, add_special_tokens=False)
+        encodings = _encoded(backend, chunk)
         for text, encoding, size in zip(chunk, encodings, sizes, strict=True):
             ids = encoding.ids
             yield np.asarray(ids, dtype=dtype), size, unknown.bytes_of(text, ids)
+
+
+def _encoded(backend: Tokenizer, chunk: list[str]) -> list[Any]:
+    try:
+        encodings: list[Any] = backend.encode_batch_fast(chunk, add_special_tokens=False)
+    except Exception as error:  # the library has no class for it
+        if not any(word in str(error) for word in ("[UNK]", "unk_id", "Unk token")):
+            raise
+        raise InputError(
+            "tokenizer: it has neither a token for all of the text nor an unknown token for the "
+            f"rest ({error}): use tokenizer=byte_bpe, which knows every text"
+        ) from error
+    return encodings
 
 
 def _chunks(documents: Iterable[str]) -> Iterator[tuple[list[str], list[int]]]:

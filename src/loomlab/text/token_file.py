@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KINDS = {2: torch.uint16, 4: torch.uint32, 8: torch.uint64}  # by bytes
 TOKENS, DOCUMENTS, MANIFEST = "tokens.bin", "documents.bin", "manifest.json"
 
@@ -24,7 +24,7 @@ def token_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
 class Manifest:
     """What tokens.bin and documents.bin must hold.
 
-    `bytes` counts UTF-8 text without eos, `unknown_bytes` those of it under the unknown token.
+    `bytes` counts UTF-8 text without eos, `unknown_bytes` those of it that no token carries.
     """
 
     schema_version: int
