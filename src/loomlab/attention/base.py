@@ -20,8 +20,20 @@ class Attention(nn.Module, ABC):
 
     directions: tuple[str, ...] = ("causal", "bidirectional")
 
-    @abstractmethod
     def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+        """Mix the values, (B, H, T, K), by weights that can be looked at if `layout` asks for it.
+
+        However they are mixed: so hooks hear of it.
+        """
+        if not layout.explicit:
+            return self.mix(q_BHTK, k_BHSK, v_BHSK, layout)
+        mixed_BHTK, weights_BHTS = self.explicit(q_BHTK, k_BHSK, v_BHSK, layout)
+        if layout.weights is not None:
+            layout.weights.append(weights_BHTS)
+        return mixed_BHTK
+
+    @abstractmethod
+    def mix(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Mix the values: (B, H, T, K), each query seeing what `layout` allows."""
 
     def explicit(

@@ -16,7 +16,7 @@ class Full(Attention):
 
     directions = ("causal", "bidirectional")
 
-    def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    def mix(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Softmax of scaled dot products, (B, H, T, K), by the fastest kernel at hand."""
         mask = layout.mask(q_BHTK.dtype)
         if is_short(q_BHTK, k_BHSK, mask, layout.dropout):

@@ -26,7 +26,7 @@ class Prefixed(Attention):
         self.keys_HPK = nn.Parameter(torch.randn(heads, length, head_width))
         self.values_HPK = nn.Parameter(torch.zeros(heads, length, head_width))
 
-    def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    def mix(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Mix the prefix and the values, (B, H, T, K)."""
         keys, values, mask = self._with_prefix(q_BHTK, k_BHSK, v_BHSK, layout)
         return F.scaled_dot_product_attention(q_BHTK, keys, values, mask, layout.dropout)

@@ -35,7 +35,7 @@ class SlidingWindow(Attention):
         """How far a query sees, in tokens, to each allowed side."""
         return self.window - 1 if causal else self.window // 2
 
-    def forward(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
+    def mix(self, q_BHTK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, layout: Layout) -> Tensor:
         """Softmax of scaled dot products inside the window, (B, H, T, K)."""
         reach, keys = self.reach(layout.causal), k_BHSK.shape[2]
         if layout.square and reach < keys - 1:

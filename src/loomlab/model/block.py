@@ -89,12 +89,7 @@ class SelfAttention(nn.Module):
             k_BHTK, v_BHTK = past_key_values.update(k_BHTK, v_BHTK, self.layer)
             filled = layout.key_position_BS.shape[-1]  # of a static cache; all of another
             k_BHTK, v_BHTK = k_BHTK[:, :, :filled], v_BHTK[:, :, :filled]
-        if layout.explicit:
-            mixed_BHTK, weights_BHTS = self.attention.explicit(q_BHTK, k_BHTK, v_BHTK, layout)
-            if layout.weights is not None:
-                layout.weights.append(weights_BHTS)
-        else:
-            mixed_BHTK = self.attention(q_BHTK, k_BHTK, v_BHTK, layout)
+        mixed_BHTK = self.attention(q_BHTK, k_BHTK, v_BHTK, layout)
         return self.out(mixed_BHTK.transpose(1, 2).reshape(batch, length, -1))
 
 
