@@ -2,23 +2,27 @@
 
 import copy
 import gc
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from peft import (
     PrefixTuningConfig,
     PromptEncoderConfig,
     PromptTuningConfig,
     get_peft_model,
 )
+from tests.patience import PATIENCE
+from tests.warm import forkserver
 from torch import Tensor, nn
 from transformers import DynamicCache, Trainer, TrainingArguments
 from transformers.loss.loss_utils import ForCausalLMLoss, ForMaskedLMLoss
 
-from loomlab.attention.base import Attention
 from loomlab.compression.fewer_blocks import Likeness
 from loomlab.errors import InputError
 from loomlab.format.standard_layout import standard_layout
@@ -26,8 +30,6 @@ from loomlab.format.traced import traced
 from loomlab.measure.flops import training_flops_per_token
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-from loomlab.model.transformer import Transformer
-from loomlab.position.base import Position
 from loomlab.probe.attention_probabilities import attention_probabilities
 
 SIZES: dict[str, Any] = {
@@ -53,10 +55,11 @@ def rows(head: str) -> list[dict[str, Tensor]]:
     return [{"input_ids": i, "labels": y} for i, y in zip(ids, labels, strict=True)]
 
 
-def step(head: str, accumulate: int, folder: Path) -> tuple[float, Tensor]:
+def step(head: str, accumulate: int, folder: Path, ranks: int = 1) -> tuple[float, Tensor]:
     """The loss and the gradients of one step of Transformers' Trainer over all rows."""
+    rows_at_once = 8 // accumulate // ranks
     arguments = TrainingArguments(
-        output_dir=str(folder), per_device_train_batch_size=8 // accumulate, max_steps=1,
+        output_dir=str(folder), per_device_train_batch_size=rows_at_once, max_steps=1,
         gradient_accumulation_steps=accumulate, logging_steps=1, report_to=[], use_cpu=True,
         save_strategy="no", learning_rate=1.0, optim="sgd", lr_scheduler_type="constant",
         max_grad_norm=0.0, disable_tqdm=True, dataloader_pin_memory=False,
@@ -86,6 +89,38 @@ def test_accumulated_steps_are_those_of_one_batch(head: str, tmp_path: Path):
     assert parts_loss == pytest.approx(loss, abs=2e-4)
     torch.testing.assert_close(parts_gradient, gradient, rtol=1e-4, atol=1e-6)
     assert gradient.norm() > 1e-3
+
+
+def one_of_two(rank: int, port: int, folder: str) -> None:
+    """A process of two, started as torchrun does."""
+    told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ |= {name: str(value) for name, value in told.items()}
+    torch.set_num_threads(1)
+    found = {f"{h}/{a}": step(h, a, Path(folder), 2) for h in KINDS for a in (1, 2)}
+    torch.save(found, f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_objects")
+def test_steps_of_two_processes_are_those_of_one(tmp_path: Path):
+    """Rows of unlike numbers of labels: the mean over the ranks of their means is another."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    given = [(rank, port, str(tmp_path)) for rank in (0, 1)]
+    processes = [forkserver.Process(target=one_of_two, args=told) for told in given]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(PATIENCE)
+    assert [process.exitcode for process in processes] == [0, 0]
+    for rank in (0, 1):
+        for name, (loss, gradient) in torch.load(tmp_path / f"{rank}.pt").items():
+            wanted_loss, wanted = step(name.split("/")[0], 1, tmp_path)
+            torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=1e-6, msg=name)
+            assert loss == pytest.approx(wanted_loss, abs=2e-4), name
 
 
 @pytest.mark.parametrize(
@@ -152,73 +187,6 @@ def test_what_reads_a_text_once_keeps_no_cache(monkeypatch: pytest.MonkeyPatch):
 ATTENTIONS: list[dict[str, Any] | None] = [
     None, {"_target_": "loomlab.attention.sliding_window.SlidingWindow", "window": 5},
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("position", ["learned.Learned", "rope.RoPE", "alibi.ALiBi"])
-@pytest.mark.parametrize("kind", [GPTConfig, BERTConfig])
-def test_plain_products_give_what_the_fused_kernel_gives(
-    kind: Any, position: str, attention: dict[str, Any] | None, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
-    torch.manual_seed(0)
-    placed = {"_target_": f"loomlab.position.{position}"}
-    config = kind(**SIZES | {"initializer_range": 0.3}, attention=attention, position=placed)
-    fused = config.build("causal_lm" if kind is GPTConfig else "masked_lm").eval()
-    assert fused.config._attn_implementation == "sdpa"
-    fused.save_pretrained(tmp_path)
-    plain = type(fused).from_pretrained(tmp_path, attn_implementation="eager")
-    ids, mask = torch.randint(0, 32, (2, 12)), torch.ones(2, 12, dtype=torch.long)
-    mask[1, 7:] = 0
-    wanted = fused(ids, attention_mask=mask).logits
-
-    def refuse(*_: Any) -> None:
-        raise AssertionError("a kernel that keeps no weights")
-
-    for layer in plain.modules():
-        if isinstance(layer, Attention):
-            monkeypatch.setattr(type(layer), "mix", refuse)
-    got = plain(ids, attention_mask=mask)
-    torch.testing.assert_close(got.logits, wanted, atol=1e-5, rtol=1e-5)
-    assert got.attentions is None
-    asked = fused(ids, attention_mask=mask, output_attentions=True)  # whatever the kernel
-    (weights,) = asked.attentions
-    torch.testing.assert_close(asked.logits, wanted, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 12))
-    assert not weights[1, :, :7, 7:].any()
-    assert weights[0, :, 9, 2].any() != bool(attention)
-    with pytest.raises(ValueError, match="Flash Attention"):
-        fused.set_attn_implementation("flash_attention_2")
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-@pytest.mark.parametrize("kind", [GPTConfig, BERTConfig])
-def test_hooks_hear_the_same_however_attention_is_computed(
-    kind: Any, attention: dict[str, Any] | None
-):
-    torch.manual_seed(0)
-    config = kind(**SIZES | {"layers": 2, "initializer_range": 0.3}, attention=attention)
-    tested = config.build("causal_lm" if kind is GPTConfig else "masked_lm").eval()
-    names = {module: name for name, module in tested.named_modules()}
-    heard: list[tuple[str, Any]] = []
-
-    def note(module: nn.Module, _: Any, given: Any) -> None:
-        heard.append((names[module], given if isinstance(given, Tensor) else given.logits))
-
-    for module in tested.modules():
-        if not isinstance(module, (Transformer, nn.ModuleList, Position)):
-            module.register_forward_hook(note)
-    ids = torch.randint(0, 32, (2, 12))
-    tested(ids)
-    fused, heard = heard, []
-    assert {f"transformer.layers.{n}.attention.attention" for n in (0, 1)} < {n for n, _ in fused}
-    tested.set_attn_implementation("eager")
-    wanted = tested(ids, output_attentions=True).attentions
-    assert [name for name, _ in heard] == [name for name, _ in fused]
-    for (name, one), (_, other) in zip(fused, heard, strict=True):
-        torch.testing.assert_close(one, other, msg=name, atol=1e-5, rtol=1e-5)
-    for found, weights in zip(attention_probabilities(tested, ids), wanted, strict=True):
-        torch.testing.assert_close(found, weights, atol=1e-6, rtol=1e-5)
 
 
 def test_states_and_weights_are_those_of_gpt2_and_may_come_as_a_tuple():
