@@ -17,6 +17,7 @@ COMMON = [
 ]  # fmt: skip
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 KINDS = {
+    "default": SMALL,
     "gpt": ["position=rope", *SMALL],
     "bert": ["model=bert", "objective=mlm", *SMALL],
     "ngram": ["model=ngram"],

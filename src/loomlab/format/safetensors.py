@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ from transformers import AutoConfig
 
 from loomlab.errors import InputError
 from loomlab.format.base import Format, Inputs, Runner
-from loomlab.format.standard_layout import standard_layout
+from loomlab.format.standard_layout import standard_layout, why_not_standard
 from loomlab.model.reshaped import MARKER
+
+log = logging.getLogger("loomlab")
 
 
 class Safetensors(Format):
-    """A folder that plain Transformers loads, as GPT-2 or BERT where those compute the same.
+    """A folder that plain Transformers loads, without loomlab, in a class that computes the same.
 
-    A model that no class of Transformers computes keeps its own: that loads once `loomlab` is
-    imported.
+    A model that no class of Transformers computes keeps its own, which is said: that loads once
+    `loomlab` is imported.
     """
 
     tolerance = 1e-4
@@ -34,8 +37,14 @@ class Safetensors(Format):
                 "format=safetensors: compression has put layers into this model that plain "
                 "Transformers cannot build; use format=onnx, or load the run's own model folder"
             )
-        saved: Any = standard_layout(model) or model
-        saved.save_pretrained(folder)
+        saved: Any = standard_layout(model)
+        if saved is None and type(model).__module__.startswith("loomlab."):
+            log.warning(
+                "format=safetensors: no class of Transformers computes this model (%s): the "
+                "export loads where loomlab is installed, after `import loomlab`",
+                why_not_standard(model),
+            )
+        (saved or model).save_pretrained(folder)  # type: ignore[operator]
 
     def read(self, folder: Path, names: tuple[str, ...]) -> Runner:
         """The model through the class that its config names."""
