@@ -20,7 +20,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from loomlab.corpus.rotten_tomatoes import RottenTomatoes
 from loomlab.corpus.with_labels import LabelledCorpus
 from loomlab.text.cache import default_cache_dir
-from loomlab.tokenizer.byte import Byte
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -74,8 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
     cache_dir = parser.parse_args().cache_dir
-    run_time = {"sequence_length": 64, "batch_size": 1, "seed": 1, "cache_dir": cache_dir}
-    corpus = RottenTomatoes(tokenizer=Byte(), **run_time)
+    corpus = RottenTomatoes(cache_dir=cache_dir)
     corpus.fetch()
     print(table(measure(corpus)))
 

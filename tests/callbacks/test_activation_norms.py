@@ -10,10 +10,11 @@ from tests.marks import fast_slow_soak
 
 from loomlab.compose.composer import compose_job, composing
 from loomlab.precision.fp32 import FP32
-from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.assembly import assemble
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 from loomlab.run.prepared import record_choice
+from loomlab.run.trainer import build_trainer
 
 MODEL = ["model.layers=2", "model.width=16", "model.heads=2"]
 RUN = ["callbacks=[activation_norms]", "budget.steps=4", "trainer.log_every_n_steps=2"]

@@ -20,10 +20,11 @@ from loomlab.callbacks.checkpoint import (
 )
 from loomlab.compose.composer import compose_job, composing
 from loomlab.precision.fp32 import FP32
-from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.assembly import assemble
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 from loomlab.run.prepared import record_choice
+from loomlab.run.trainer import build_trainer
 
 MODEL = ["model.layers=1", "model.width=16", "model.heads=2"]
 # Steps that are far too large: what was reached is lost again, so the best is not the last.

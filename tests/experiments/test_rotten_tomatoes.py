@@ -8,7 +8,6 @@ from types import ModuleType
 import pytest
 
 from loomlab.corpus.labelled import Labelled
-from loomlab.tokenizer.byte import Byte
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "rotten_tomatoes"
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
@@ -28,8 +27,7 @@ def baseline() -> ModuleType:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Labelled:
     """Reviews whose words tell the label."""
-    run_time = {"sequence_length": 8, "batch_size": 1, "seed": 1, "cache_dir": tmp_path}
-    return Labelled(str(REVIEWS), validation_every=3, tokenizer=Byte(), **run_time)
+    return Labelled(str(REVIEWS), validation_every=3, cache_dir=tmp_path)
 
 
 def test_words_tell_more_than_the_commonest_label(baseline: ModuleType, corpus: Labelled):

@@ -10,10 +10,11 @@ from loomlab.compose.composer import compose_job, composing
 from loomlab.precision.fp32 import FP32
 from loomlab.probe.energy import Energy
 from loomlab.probe.meters import Counter, open_meters, processor_counters
-from loomlab.run.assembly import assemble, build_trainer
+from loomlab.run.assembly import assemble
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 from loomlab.run.prepared import record_choice
+from loomlab.run.trainer import build_trainer
 
 RUN = ["model.layers=1", "model.width=16", "model.heads=2", "probe=[energy]", "budget.steps=4"]
 RANGE = 1_000_000_000  # microjoules

@@ -13,20 +13,13 @@ from loomlab.measure.split import Split
 from loomlab.parallelism.base import Parallelism
 from loomlab.parallelism.pipeline import Pipeline
 from loomlab.precision.fp32 import FP32
-from loomlab.run.assembly import (
-    Assembled,
-    assemble,
-    build_trainer,
-    make,
-    objective_head,
-    open_corpus,
-    split_of,
-)
+from loomlab.run.assembly import Assembled, assemble, make, objective_head, open_corpus, split_of
 from loomlab.run.budget import StopAfterSeconds
 from loomlab.run.folder import RunFolder
 from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
 from loomlab.run.prepared import record_choice
+from loomlab.run.trainer import build_trainer
 
 Compose = Callable[..., DictConfig]
 

@@ -17,6 +17,7 @@ from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.hydra_node import not_as_checked
+from loomlab.compose.metric_checks import metric_problems
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.own_axes import own_axes, problems_of_own
 from loomlab.compose.parts import problems_of_parts
@@ -75,7 +76,7 @@ def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
     return [
         *problems,
         *_batch(config, picks),
-        *_metrics(config, picks),
+        *metric_problems(config, picks),
         *_sources(config, resolved),
         *not_as_checked(config),
     ]
@@ -211,36 +212,6 @@ def _batch(config: DictConfig, picks: list[Pick]) -> list[Problem]:
     except Uneven as error:
         return [Problem(error.key, error.what, error.fix)]
     return []
-
-
-def _metrics(config: DictConfig, picks: list[Pick]) -> Iterator[Problem]:
-    """A metric that runs are compared or kept by must be one the objective reports."""
-    objective = next((p for p in picks if p.axis == "objective"), None)
-    names = objective.declares("metrics", ()) if objective else ()
-    keepers = [pick.path for pick in picks if "monitor" in pick.source.settings()]
-    for path in ("metric", *(f"{keeper}.monitor" for keeper in keepers)):
-        value = OmegaConf.select(config, path)
-        known = [f"val/{name}" for name in names]
-        if names and value is not None and value not in known:
-            what = f"{objective} reports no '{value}'"
-            yield Problem(path, what, did_you_mean(str(value), known, "metrics"))
-    if objective is not None:
-        yield from _directions(config, objective, keepers)
-
-
-def _directions(config: DictConfig, objective: Pick, keepers: list[str]) -> Iterator[Problem]:
-    """Which way a metric is better belongs to it."""
-    more, (compared_by, _) = (
-        objective.declares("more_is_better", ()),
-        objective.declares("best_by", ("", "")),
-    )
-    for keeper in keepers:
-        mode = OmegaConf.select(config, f"{keeper}.mode")
-        metric = str(OmegaConf.select(config, f"{keeper}.monitor") or compared_by)
-        right = "max" if metric.rpartition("/")[2] in more else "min"
-        if mode in ("min", "max") and mode != right:  # other words are no mode at all
-            what = f"{mode}, but {'more' if right == 'max' else 'less'} of {metric} is better"
-            yield Problem(f"{keeper}.mode", what, "leave it out")
 
 
 def _sources(config: DictConfig, resolved: dict[str, Any]) -> Iterator[Problem]:

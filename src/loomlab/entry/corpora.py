@@ -16,7 +16,7 @@ from loomlab.errors import InputError
 from loomlab.text.cache import default_cache_dir
 
 if TYPE_CHECKING:
-    from loomlab.corpus.base import Corpus
+    from loomlab.corpus.source import Source
 
 SHOWN_PASSAGES, SHOWN_CHARACTERS = 3, 300
 
@@ -89,17 +89,14 @@ def _show(pick: Pick, settings: list[str], cache_dir: Path) -> int:
     return 0
 
 
-def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Corpus":
-    from loomlab.tokenizer.byte import Byte
-
+def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Source":
     module, _, name = pick.source.target.rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     values = dict(pick.settings) | _values(settings, list(inspect.signature(kind).parameters))
     if pick.source.attributes.get("builds_parts"):
         given = [downloads.named(_catalog(), name) for name in values.get("parts", [])]
         values["of"] = {p.option: {"_target_": p.source.target, **p.settings} for p in given}
-    runtime = {"sequence_length": 1, "batch_size": 1, "seed": 0, "cache_dir": cache_dir}
-    corpus: Corpus = kind(**values, tokenizer=Byte(), **runtime)
+    corpus: Source = kind(**values, cache_dir=cache_dir)
     return corpus
 
 

@@ -179,7 +179,7 @@ class NGramModel(nn.Module):
         probability_BT = self.get_buffer("unigram")[targets]
         for k, context_BT in zip(self._levels, self._contexts(input_ids), strict=True):
             entry_BT = self._find(k, context_BT, targets)
-            alpha_BT = _gather(self.get_buffer(f"alpha_{k}"), entry_BT, 0.0)
+            alpha_BT = _looked_up(self.get_buffer(f"alpha_{k}"), entry_BT, 0.0)
             probability_BT = self._gamma(k, context_BT) * probability_BT + alpha_BT
         return probability_BT.clamp(min=torch.finfo(torch.float32).tiny).log()
 
@@ -202,7 +202,7 @@ class NGramModel(nn.Module):
         return torch.where(keys[entry] == wanted, entry, -1)
 
     def _gamma(self, k: int, context: torch.Tensor) -> torch.Tensor:
-        return _gather(self.get_buffer(f"gamma_{k}"), context, 1.0)
+        return _looked_up(self.get_buffer(f"gamma_{k}"), context, 1.0)
 
     def _continuations(self, k: int, context_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """All entries of level k that continue the contexts: (position M, entry M)."""
@@ -252,7 +252,7 @@ class NGramModel(nn.Module):
         return model
 
 
-def _gather(table: torch.Tensor, index: torch.Tensor, missing: float) -> torch.Tensor:
+def _looked_up(table: torch.Tensor, index: torch.Tensor, missing: float) -> torch.Tensor:
     """table[index], with `missing` where the index is negative."""
     if len(table) == 0:
         return torch.full(index.shape, missing, dtype=table.dtype, device=table.device)

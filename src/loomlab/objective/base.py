@@ -1,49 +1,29 @@
 """What all objectives share: one way to be optimized, logged and scored."""
 
-# Shapes: B rows, T positions, M scored positions, V vocabulary.
-
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
 
 from loomlab.measure.by_part import ScoresByPart
 from loomlab.measure.scores import Scores
-from loomlab.objective.chunked import chunked_loss
-from loomlab.objective.cross_entropy import cross_entropy
-from loomlab.objective.inputs import accepted_inputs
+from loomlab.objective.scoring import Batch, Scoring
 from loomlab.objective.step_mean import StepMean
 from loomlab.optimizer.layers import decay_by_layer
 from loomlab.scheduler.context import ScheduleContext
-from loomlab.text.label_set import LabelSet
-from loomlab.text.samples import Samples
 
-Batch = dict[str, Tensor]
+__all__ = ["Batch", "Objective"]
 
 
-class Objective(pl.LightningModule):
+class Objective(Scoring):
     """A LightningModule that turns token windows into a loss; subclasses say which.
 
-    `head` is the model head it needs, `reads` how it reads its corpus, `metrics` what it reports,
-    `more_is_better` which way they go, `best_by` the one its runs are compared by and which way,
-    `kind` likelihood, pseudo_likelihood or labels; `collate` makes a batch, and `select` or
-    `predict` scores it.
-    head_chunk: rows of logits computed at a time where the model can part with its head; 0 for
-    all at once. It changes memory and speed, not the loss.
+    What it reads and how it scores is told by `Scoring`, which it is.
     """
 
-    head: ClassVar[str]
-    reads = "windows"
-    metrics = ("loss", "perplexity", "bits_per_byte", "accuracy")
-    best_by = ("val/bits_per_byte", "min")
-    more_is_better: ClassVar[tuple[str, ...]] = ("accuracy",)  # of `metrics`; less of the others
-    kind = "likelihood"  # what its numbers are of; runs of unlike kinds are not ranked together
     layer_decay = 1.0  # rate of each layer, relative to the one above
     schedule: Any = None
     spread: Callable[[nn.Module, Any], None] | None = None  # cuts the model up, once
@@ -55,27 +35,15 @@ class Objective(pl.LightningModule):
         self,
         head_chunk: Annotated[int, "[0, inf)"] = 512,
         *,
-        model: nn.Module,
-        tokenizer: PreTrainedTokenizerFast,
         optimizer: Callable[..., torch.optim.Optimizer],
         scheduler: Callable[..., Any],
         context: ScheduleContext,
-        bytes_per_token: float,
-        seed: int,
-        label_set: LabelSet | None = None,
+        **scored: Any,
     ) -> None:
-        super().__init__()
-        self.label_set = label_set
-        self.model = model
-        self.head_chunk = head_chunk
-        self.criterion: Callable[[Tensor, Tensor], Tensor] = self.loss  # as regularized
-        self.tokenizer = tokenizer
+        super().__init__(head_chunk, **scored)
         self.context = context
-        self.bytes_per_token = bytes_per_token
-        self.seed = seed
         self._optimizer = optimizer
         self._scheduler = scheduler
-        self._accepted = accepted_inputs(model)
         self.step_mean = StepMean()
         self.training_scores: Scores | None = None  # set for the steps whose numbers are logged
         self.held_out = ScoresByPart(self.new_scores, {})
@@ -101,118 +69,11 @@ class Objective(pl.LightningModule):
         elif gradient_clip_val:
             self.clip(self.parameters(), gradient_clip_val)
 
-    def new_scores(self) -> Scores:
-        """Running sums for the numbers in `metrics`."""
-        return Scores()
-
-    def collate(self, samples: Samples) -> Batch:
-        """A batch for `predict` from token windows."""
-        raise TypeError(f"{type(self).__name__} does not say how to make a batch")
-
-    def parts(self, batch: Batch, count: int) -> list[Batch]:
-        """A batch cut by its rows into equal parts."""
-        cut = {name: value.chunk(count) for name, value in batch.items()}
-        return [{name: value[n] for name, value in cut.items()} for n in range(count)]
-
-    def weight(self, batch: Batch) -> float | None:
-        """What a batch scores relative to others of its size; None where all score alike."""
-        return None
-
-    def select(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Rows (M, D) of `states` that the head turns into logits, and targets (M,)."""
-        raise TypeError(f"{type(self).__name__} does not say what it predicts")
-
-    def predict(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits (M, V) and targets (M,) of the positions that count."""
-        rows, targets = self.select(batch)
-        return self._to_logits(rows), targets
-
-    def sample(self, prompt: str, length: int) -> str:
-        """Text that shows what the model has learned so far."""
-        raise TypeError(f"{type(self).__name__} has no sample to show")
-
-    def exported_tokenizer(self) -> PreTrainedTokenizerFast:
-        """The tokenizer that is saved with the model."""
-        return self.tokenizer
-
-    def loss(self, logits_MV: Tensor, targets_M: Tensor) -> Tensor:
-        """Mean cross entropy in nats, computed in 32-bit floats."""
-        return cross_entropy(logits_MV, targets_M)
-
-    def model_inputs(self, batch: Batch) -> Batch:
-        """The parts of a batch that the model has a parameter for."""
-        return {k: v for k, v in batch.items() if k in self._accepted}
-
-    def states(self, batch: Batch) -> Tensor:
-        """What the model's head is given for a batch; the logits if it cannot part with it."""
-        if self._head_apart:
-            hidden: Tensor = self.model.hidden_states(**self.model_inputs(batch))  # type: ignore
-            return hidden
-        return self.call(batch)
-
-    @property
-    def _head_apart(self) -> bool:
-        """Whether the model gives its hidden states and its head one by one."""
-        return hasattr(self.model, "hidden_states")
-
-    def _to_logits(self, rows_MD: Tensor) -> Tensor:
-        if self._head_apart:
-            logits: Tensor = self.model.logits_head()(rows_MD)  # type: ignore[operator]
-            return logits
-        return rows_MD
-
-    def call(self, batch: Batch) -> Tensor:
-        """The model's logits for a batch."""
-        inputs = self.model_inputs(batch)
-        if "use_cache" in self._accepted:
-            return self.model(**inputs, use_cache=False).logits
-        return self.model(**inputs).logits
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one micro-batch."""
         if self.guide is not None:
             return self.guide(self, batch)
         return self.judged(batch, self.training_scores, self.criterion)
-
-    @torch.no_grad()
-    def score(self, batch: Batch, scores: Scores) -> None:
-        """Add one batch to held-out numbers."""
-        self.judged(batch, scores, lambda logits, targets: logits.new_zeros(()))
-
-    def around(self, model: nn.Module) -> Objective:
-        """The same objective around another model: what that would say to the same batches."""
-        other = copy.copy(self)
-        other._modules = {**self._modules, "model": model}
-        other._accepted = accepted_inputs(model)
-        return other
-
-    def judged(self, batch: Batch, scores: Scores | None, criterion: Any) -> Tensor:
-        """The criterion's mean over a batch, scored on the way, times the weight of the batch.
-
-        The criterion is called for the rows in their order, once or chunk after chunk.
-        """
-        mean, weight = self._mean(batch, scores, criterion), self.weight(batch)
-        return mean if weight is None else mean * weight
-
-    def _mean(self, batch: Batch, scores: Scores | None, criterion: Any) -> Tensor:
-        """The criterion's mean over a batch; with the head in chunks."""
-
-        shared = getattr(self.model, "vocabulary", None)  # each process has some logits
-
-        def judge(logits: Tensor, targets: Tensor) -> Tensor:
-            if shared is not None:
-                mean: Tensor = shared.judged(logits, targets, scores)
-                return mean
-            if scores is not None:
-                scores.add(logits.detach(), targets)
-            loss: Tensor = criterion(logits, targets)
-            return loss
-
-        whole = type(self).predict is not Objective.predict  # it has its own way to logits
-        if whole or not self._head_apart or not self.head_chunk:
-            return judge(*self.predict(batch))
-        rows, targets = self.select(batch)
-        return chunked_loss(rows, targets, self.model.logits_head(), judge, self.head_chunk)  # type: ignore
 
     def on_train_start(self) -> None:
         """Set the rates anew: a state that is resumed has those of the budget it was saved in."""

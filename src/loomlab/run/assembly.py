@@ -1,7 +1,8 @@
 """The one place where a checked config becomes an experiment, in one direction.
 
 tokenizer -> corpus -> model -> compression.transform -> objective -> compression.wrap_loss ->
-precision and parallelism -> trainer. Components get plain values by keyword, never the config.
+precision and parallelism -> trainer (in run/trainer.py). Components get plain values by keyword,
+never the config.
 """
 
 from __future__ import annotations
@@ -13,36 +14,26 @@ from typing import Any
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger
 
 from loomlab.allow import authorize
 from loomlab.compose.choices import own_choices
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
-from loomlab.device import accelerator
 from loomlab.errors import InputError
 from loomlab.measure.flops import training_flops_per_token
 from loomlab.measure.split import Split, Uneven, split_batch
 from loomlab.objective.base import Objective
 from loomlab.optimizer.layers import freeze
 from loomlab.parallelism.base import Parallelism, global_rank
-from loomlab.parallelism.meeting import cluster_environment
-from loomlab.precision.base import Precision
 from loomlab.regularization.base import Regularization
-from loomlab.run.batch_progress import BatchProgress
-from loomlab.run.budget import StopAfterSeconds, ValidateAtEnd, schedule_context, total_steps
-from loomlab.run.facts import facts_of
+from loomlab.run.budget import schedule_context, total_steps
 from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
 from loomlab.run.kept_tokenizer import kept_tokenizer
-from loomlab.run.meter import Meter
 from loomlab.run.metrics_file import MetricsFile
 from loomlab.run.own_groups import OwnGroups
 from loomlab.run.paired_tokenizer import require_paired, weights_of
-from loomlab.run.pruning import judges
-from loomlab.run.shutdown import Shutdown
 from loomlab.scheduler.context import ScheduleContext
-from loomlab.secrets import recordable
 from loomlab.tokenizer.base import Tokenizer
 
 
@@ -229,48 +220,3 @@ def _flops_per_step(objective: Objective, corpus: Corpus, tokens: int) -> float:
     """Price of one optimizer step, counted on one real row."""
     inputs = objective.model_inputs(corpus.example())
     return training_flops_per_token(objective.model, inputs) * tokens
-
-
-def build_loggers(config: DictConfig, parts: Assembled, folder: RunFolder) -> list[Logger]:
-    """metrics.csv, and on the first process the loggers of the config."""
-    if global_rank(parts.parallelism.devices):
-        return [parts.metrics]
-    name = str(config.name or folder.path.name)
-    record = recordable(config)
-    facts = facts_of(config, folder, parts.corpus, parts.objective, parts.metrics)
-    options = [make(node)() for node in config.logger.values()]
-    built = [o.build(run_dir=folder.path, name=name, config=record, facts=facts) for o in options]
-    return [parts.metrics, *built]
-
-
-def build_trainer(
-    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
-) -> pl.Trainer:
-    """The trainer with callbacks, loggers, precision and strategy."""
-    chosen = [*config.callbacks.values(), *config.probe.values()]
-    callbacks: list[pl.Callback] = [parts.own.give(make(node))() for node in chosen]
-    callbacks += parts.own.callbacks()
-    callbacks += [c for term in parts.regularization for c in term.callbacks()]
-    callbacks += [c for technique in parts.compression for c in technique.callbacks()]
-    callbacks += parts.parallelism.callbacks()
-    callbacks += [BatchProgress(), Meter(), ValidateAtEnd(), Shutdown(), *judges()]
-    if parts.steps is None:
-        callbacks.append(StopAfterSeconds(parts.context, float(config.budget.seconds)))
-    callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))
-    trainer: pl.Trainer = make(config.trainer)(
-        accumulate_grad_batches=split_of(config, parts.parallelism).steps,
-        total_steps=parts.steps,
-        steps_per_epoch=parts.steps_per_epoch,
-        callbacks=callbacks,
-        logger=build_loggers(config, parts, folder),
-        default_root_dir=str(folder.path),
-        precision=precision.lightning,
-        strategy=parts.parallelism.strategy(folder.path),
-        plugins=[cluster_environment()],
-        devices=parts.parallelism.devices,
-        num_nodes=parts.parallelism.num_nodes,
-        accelerator=accelerator(),
-    )
-    if config.trainer.limit_val_batches is None:
-        parts.corpus.validation_batches = trainer.validation_batches  # type: ignore[attr-defined]
-    return trainer

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -20,13 +21,33 @@ from loomlab.device import on, placed, wait_for
 from loomlab.measure.modes import evaluating, uncached
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
+from loomlab.precision.base import Precision
+from loomlab.run.assembly import Assembled
 from loomlab.run.evaluation import evaluate
 from loomlab.run.folder import RunFolder
 
 TIMED = 5  # passes of which the median is the latency
 
 
-def finish_model(
+def finish(
+    config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision,
+    measured_before: dict[str, Any] | None = None, scored: dict[str, float] | None = None,
+) -> tuple[dict[str, float], dict[str, Any]]:  # fmt: skip
+    """Finish, score and save the model; its numbers, and what compression changed, if it did.
+
+    `scored` are its numbers where they are known already.
+    """
+    whole = (parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches)
+    before = _finish_model(parts.compression, *whole, measured_before)
+    best = scored or evaluate(*whole)
+    save_model(parts.objective, folder)
+    if not before:
+        return best, {}
+    after = as_saved(parts.objective, parts.corpus, folder.model)
+    return best, {"compressed": {"before": before, "after": best | after}}
+
+
+def _finish_model(
     techniques: list[Compression],
     objective: Objective,
     corpus: Corpus,

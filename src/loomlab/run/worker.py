@@ -6,13 +6,14 @@ from omegaconf import DictConfig
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.parallelism.threads import divide_threads
-from loomlab.run.assembly import assemble, build_trainer, make
+from loomlab.run.assembly import assemble, make
 from loomlab.run.folder import RunFolder
 from loomlab.run.measured import keep_measured_choices
 from loomlab.run.pruning import Pruned
 from loomlab.run.quiet import quiet_libraries
 from loomlab.run.ranks import RankFailed, among_ranks
 from loomlab.run.shutdown import Stopped, quits_at_once
+from loomlab.run.trainer import build_trainer
 
 
 def main(run_dir: str) -> int:

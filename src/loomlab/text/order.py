@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from loomlab.errors import InputError
+
 
 def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
     """Order of the `samples` windows in one epoch, (samples,) int64.
@@ -13,6 +15,25 @@ def permutation(seed: int, epoch: int, samples: int) -> np.ndarray:
     """
     key = np.random.SeedSequence([seed, epoch])
     return np.random.Generator(np.random.PCG64(key)).permutation(samples)
+
+
+def require_batches(samples: int, held_out: int, batch_size: int, processes: int) -> None:
+    """Refuse texts that do not fill a batch of `batch_size` samples for each process.
+
+    Raises:
+        InputError: naming what is too large.
+    """
+    batch = batch_size * processes
+    if samples < batch:
+        raise InputError(
+            f"{samples} training sequences are fewer than the {batch} of one batch: lower the "
+            "batch size or sequence_length, raise corpus.max_samples, or use more text"
+        )
+    if held_out < processes:
+        raise InputError(
+            f"{held_out} validation sequences are fewer than the {processes} processes: use "
+            "fewer, or a shorter sequence_length"
+        )
 
 
 class SampleStream(Sampler[list[tuple[int, int]]]):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from loomlab.errors import InputError
 from loomlab.text.samples import Samples
 from loomlab.text.token_file import TokenFile
 
@@ -33,6 +34,20 @@ class PackedWindows(Dataset[Samples]):
 
     def __len__(self) -> int:
         return self.samples
+
+    def require_some(self, part: str) -> None:
+        """Refuse a text without a window; `part` is what it is of the corpus.
+
+        Raises:
+            InputError: it has none.
+        """
+        if not self.samples:
+            tokens = len(self.token_file)
+            raise InputError(
+                f"the {part} part of the corpus has {tokens} tokens, fewer than one sequence "
+                f"of {self.sequence_length} + 1: set sequence_length to {tokens - 1} or "
+                "less, or use more text"
+            )
 
     def __getitem__(self, pair: tuple[int, int]) -> Samples:
         return self.__getitems__([pair])
