@@ -11,11 +11,11 @@ from loomlab.run.same_text import require_labels, say_what_changed, text_identit
 
 
 def corpus(training: str = "a", held_out: str = "b", labels: tuple[str, ...] = ()) -> Any:
-    parts = (SimpleNamespace(manifest=SimpleNamespace(tokens_sha256=s)) for s in
-             (training, held_out))  # fmt: skip
-    train, validation = parts
-    label_set = SimpleNamespace(names=labels) if labels else None
-    return SimpleNamespace(train_tokens=train, validation_tokens=validation, label_set=label_set)
+    return SimpleNamespace(
+        train_manifest=SimpleNamespace(tokens_sha256=training),
+        validation_manifest=SimpleNamespace(tokens_sha256=held_out),
+        label_set=SimpleNamespace(names=labels) if labels else None,
+    )
 
 
 @pytest.mark.parametrize(

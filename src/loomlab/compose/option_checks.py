@@ -16,14 +16,14 @@ from loomlab.compose.root import known_steps
 from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
-OF_HYDRA = ("_target_", "_recursive_")  # which say how it is built
+TARGET, RECURSIVE = "_target_", "_recursive_"  # which say how Hydra builds it
 
 
 def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[Problem]:
     """Keys the class has no setting for."""
     settings = source.settings() if OmegaConf.get_type(node) is not dict else source.parameters
     for key in map(str, node):
-        if key in settings or key in OF_HYDRA:
+        if key in settings or key == TARGET or _builds_parts(key, node, source):
             continue
         known = set(settings)
         if source.takes_any_keyword:
@@ -34,6 +34,11 @@ def unknown_keys(path: str, node: DictConfig, source: ClassSource) -> Iterator[P
             class_name = source.target.rpartition(".")[2]
             fix = did_you_mean(key, known, "settings")
             yield Problem(f"{path}.{key}", f"{class_name} has no setting '{key}'", fix)
+
+
+def _builds_parts(key: str, node: DictConfig, source: ClassSource) -> bool:
+    """Whether a key says that the options inside are built by the class itself, and not before."""
+    return key == RECURSIVE and node[key] is False and source.attributes.get("builds_parts", False)
 
 
 def _imported_keywords(target: str) -> set[str]:
@@ -83,7 +88,7 @@ def own_checks(
         return
     check = getattr(importlib.import_module(module), name)
     plain: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
-    settings = {key: value for key, value in plain.items() if key not in OF_HYDRA}
+    settings = {key: value for key, value in plain.items() if key not in (TARGET, RECURSIVE)}
     wanted = _wanted(config)
     offered: dict[str, Any] = {**wanted, "config": config, "steps": _steps(config, wanted)}
     asked = inspect.signature(check).parameters
