@@ -22,8 +22,8 @@ from loomlab.measure.machine import (
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LOOM_CACHE", str(tmp_path))
-    return tmp_path / "machine"
+    monkeypatch.setenv("LOOM_CACHE", str(tmp_path / "not" / "yet"))
+    return tmp_path / "not" / "yet" / "machine"
 
 
 def kept(name: str, value: float, threads: int = 2, version: str = "1") -> float:

@@ -14,7 +14,7 @@ from loomlab.text.beside import tokenizer_beside
          "run", "run/tokenizer"),
         (["run/config.yaml", "run/model/tokenizer.json"], "run", "run/model"),
         (["run/config.yaml", "run/model/config.json"], "run", None),
-        (["run/checkpoints/best.ckpt", "run/tokenizer/tokenizer.json"],
+        (["run/checkpoints/best.ckpt", "run/tokenizer/tokenizer.json", "run/model/vocab.txt"],
          "run/checkpoints/best.ckpt", "run/tokenizer"),
         (["run/checkpoints/best.ckpt", "run/model/tokenizer.json"],
          "run/checkpoints/best.ckpt", "run/model"),

@@ -110,7 +110,9 @@ def test_a_damaged_list_is_asked_for_again(hub, dataset):
 
 def test_another_revision_is_another_dataset(hub, dataset, tmp_path):
     other, files = HubDataset("me/tiny", "v2", tmp_path / "cache"), dataset.files()
+    assert dataset.is_pinned()
     assert not other.is_pinned()
+    assert not HubDataset("me/other", "main", tmp_path / "cache").is_pinned()
     names = {source.identity(part) for source in (dataset, other) for part in (files, files[:1])}
     assert len(names) == 4
 

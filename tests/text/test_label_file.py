@@ -78,13 +78,18 @@ def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
     assert len(asked) == 3 * before
 
 
-def test_names_given_in_another_order_are_other_files(tmp_path: Path):
-    for given in ((), ("a", "b"), ("b", "a")):
-        train, _ = cached_label_files(
-            tmp_path, "print", lambda _: iter("xy"), lambda _: labels(("a",), ("b",)), given
-        )
-        assert train.manifest.names == list(given or "ab")
-        assert train.multi_hot([0]).tolist() == [[1, 0] if given[:1] != ("b",) else [0, 1]]
+def test_names_in_another_order_and_other_documents_are_other_files(tmp_path: Path):
+    def read(name: str, *given: str) -> LabelFile:
+        rows = labels(("a",), *[("b",)] * len(name))
+        return cached_label_files(
+            tmp_path, name, lambda _: iter("x" * len(rows)), lambda _: rows, given
+        )[0]
+
+    assert [read("print", *given).manifest.names for given in ("", "ab", "ba")] == [
+        *(["a", "b"], ["a", "b"], ["b", "a"])
+    ]
+    assert read("print", "b", "a").multi_hot([0]).tolist() == [[0, 1]]
+    assert [len(read(name)) for name in ("print", "other_print")] == [6, 12]
 
 
 def test_what_cannot_be_learned_leaves_no_file(tmp_path: Path):

@@ -148,3 +148,16 @@ def test_the_fingerprint_follows_files_and_settings(tmp_path: Path):
     write(tmp_path, ".csv").write_text(CSV + "five,good\n")
     assert same.fingerprint() != other.fingerprint()
     assert LabelledFiles(path).fingerprint() == same.fingerprint()
+
+
+def test_the_fingerprint_follows_what_files_are_read_as_and_for(tmp_path: Path):
+    for name in ("a.csv", "b.csv", "c.csv", "a.tsv"):
+        (tmp_path / name).write_text("text\tlabel,label\n")
+    paths = [("a.csv", None), ("a.tsv", None), ("a.csv", "[bc].csv"), ("[ab].csv", "c.csv")]
+    found = {
+        LabelledFiles(
+            f"{tmp_path}/{path}", validation_path=held_out and f"{tmp_path}/{held_out}"
+        ).fingerprint()
+        for path, held_out in paths
+    }
+    assert len(found) == 4

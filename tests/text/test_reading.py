@@ -31,6 +31,7 @@ def test_rows_of_jsonl_plain_and_gzip(tmp_path):
 
 BAD_TEXT = {
     "invalid": (b"good\nbad \xff here\n", r"line 2, byte 9: 0xff is not utf-8.*corpus\.errors"),
+    "marked": (b"\xef\xbb\xbfgood\nbad \xff\n", r"line 2, byte 12: 0xff is not utf-8"),
     "nul": (b"good\nab\0c\n", r"line 2, byte 7: a NUL byte"),
     "utf16": ("text\n".encode("utf-16"), r"is UTF-16.*iconv"),
 }
