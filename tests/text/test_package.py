@@ -21,9 +21,9 @@ def wheel(tmp_path, monkeypatch):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("some_texts/__init__.py", "")
         archive.writestr("some_texts/data/a.txt", "text\n")
-        archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: some-texts\nVersion: 1.0\n"
-        )
+        about = ("Metadata-Version: 2.1", "Name: some-texts", "Version: 1.0")
+        asks = "Requires-Dist: what-nobody-needs-to-read-texts"
+        archive.writestr(f"{info}/METADATA", "\n".join((*about, asks, "")))
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
