@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from loomlab.callbacks.activation_norms import ActivationNorms
 from loomlab.callbacks.forward_hooks import ForwardHooks
+from loomlab.callbacks.shapes import Shapes
 
 
 @pytest.fixture
@@ -23,6 +25,14 @@ def test_hooks_come_and_go_together(heard: list[str]):
     assert not hooks
     model(torch.ones(1, 2))
     assert len(heard) == 3
+
+
+@pytest.mark.parametrize("watcher", [ActivationNorms(), Shapes()])
+def test_none_is_left_however_training_ends(watcher: ActivationNorms | Shapes):
+    layer = nn.Linear(2, 2)
+    watcher.hooks.attach([("layer", layer)], watcher._listener)
+    watcher.teardown(None, None, "fit")  # type: ignore[arg-type]
+    assert not layer._forward_hooks
 
 
 def test_a_compiled_model_is_compiled_before_and_after(heard: list[str]):
