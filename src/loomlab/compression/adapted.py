@@ -120,7 +120,7 @@ def new_heads(model: nn.Module) -> list[str]:
 
     Of a language model nothing is: its head is as trained as the rest.
     """
-    if not type(model).__name__.endswith("ForSequenceClassification"):
+    if not type(model).__name__.endswith(("ForSequenceClassification", "ForTokenClassification")):
         return []
     trunk = getattr(model, "base_model_prefix", "")
     return [n for n, m in model.named_children() if n != trunk and list(m.parameters())]

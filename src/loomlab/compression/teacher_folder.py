@@ -16,6 +16,7 @@ HEADS = {
     "LMHeadModel": "causal_lm",
     "ForMaskedLM": "masked_lm",
     "ForSequenceClassification": "sequence_classification",
+    "ForTokenClassification": "token_classification",
 }
 GIVE = "give a finished run folder, or a model folder in Transformers layout"
 

@@ -109,7 +109,7 @@ class Guide:
 def classes_of(objective: Objective) -> int:
     """Tokens or labels; what a model has beyond them is padding of its head."""
     labels = objective.label_set
-    reads_labels = objective.head == "sequence_classification" and labels is not None
+    reads_labels = objective.kind == "labels" and labels is not None
     return len(labels.names) if reads_labels and labels else len(objective.tokenizer)
 
 

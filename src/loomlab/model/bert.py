@@ -11,6 +11,7 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.utils import can_return_tuple
@@ -19,6 +20,7 @@ from loomlab.errors import InputError
 from loomlab.model.block import ACTIVATIONS, make_norm
 from loomlab.model.classifier import SequenceClassifier
 from loomlab.model.config import TransformerConfig
+from loomlab.model.tagger import TokenClassifier
 from loomlab.model.transformer import Transformer, TransformerModel, loss_options, recorded
 
 
@@ -53,11 +55,12 @@ class BERTConfig(TransformerConfig):
         """The model with the head an objective asks for.
 
         Raises:
-            InputError: `head` is neither "masked_lm" nor "sequence_classification".
+            InputError: an encoder has no such `head`.
         """
         kinds = {
             "masked_lm": BERTForMaskedLM,
             "sequence_classification": BERTForSequenceClassification,
+            "token_classification": BERTForTokenClassification,
         }
         if head not in kinds:
             raise InputError(
@@ -201,7 +204,20 @@ class BERTForSequenceClassification(SequenceClassifier):
         return self.classifier(hidden_BTD)
 
 
+class BERTForTokenClassification(TokenClassifier):
+    """BERT that says which label each token has, among those around it."""
+
+    config_class = BERTConfig
+
+    def __init__(self, config: BERTConfig) -> None:
+        super().__init__(config)
+        self.transformer = BERTModel(config)
+        self.make_head()
+        self.post_init()
+
+
 AutoConfig.register(BERTConfig.model_type, BERTConfig)
 AutoModel.register(BERTConfig, BERTModel)
 AutoModelForMaskedLM.register(BERTConfig, BERTForMaskedLM)
 AutoModelForSequenceClassification.register(BERTConfig, BERTForSequenceClassification)
+AutoModelForTokenClassification.register(BERTConfig, BERTForTokenClassification)

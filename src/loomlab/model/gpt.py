@@ -12,6 +12,7 @@ from transformers import (
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     Cache,
     GenerationMixin,
 )
@@ -21,6 +22,7 @@ from transformers.utils import can_return_tuple
 from loomlab.errors import InputError
 from loomlab.model.classifier import SequenceClassifier, last_kept
 from loomlab.model.config import TransformerConfig
+from loomlab.model.tagger import TokenClassifier
 from loomlab.model.transformer import Transformer, TransformerModel, loss_options, recorded
 
 
@@ -39,11 +41,12 @@ class GPTConfig(TransformerConfig):
         """The model with the head an objective asks for.
 
         Raises:
-            InputError: `head` is neither "causal_lm" nor "sequence_classification".
+            InputError: a decoder has no such `head`.
         """
         kinds = {
             "causal_lm": GPTForCausalLM,
             "sequence_classification": GPTForSequenceClassification,
+            "token_classification": GPTForTokenClassification,
         }
         if head not in kinds:
             raise InputError(
@@ -157,7 +160,20 @@ class GPTForSequenceClassification(SequenceClassifier):
         return self.score(hidden_BTD[rows_B, last_B])
 
 
+class GPTForTokenClassification(TokenClassifier):
+    """GPT that says which label each token has, from what it and those before it are."""
+
+    config_class = GPTConfig
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__(config)
+        self.transformer = GPTModel(config)
+        self.make_head()
+        self.post_init()
+
+
 AutoConfig.register(GPTConfig.model_type, GPTConfig)
 AutoModel.register(GPTConfig, GPTModel)
 AutoModelForCausalLM.register(GPTConfig, GPTForCausalLM)
 AutoModelForSequenceClassification.register(GPTConfig, GPTForSequenceClassification)
+AutoModelForTokenClassification.register(GPTConfig, GPTForTokenClassification)

@@ -12,11 +12,13 @@ OWN_TYPES = {
     "causal_lm": {"loom_gpt"},
     "masked_lm": {"loom_bert"},
     "sequence_classification": {"loom_gpt", "loom_bert"},
+    "token_classification": {"loom_gpt", "loom_bert"},
 }
 KIND = {
     "causal_lm": "causal language model",
     "masked_lm": "masked language model",
     "sequence_classification": "classifier of sequences",
+    "token_classification": "classifier of tokens",
 }
 
 
@@ -77,6 +79,7 @@ def type_problems(model_type: str, head: str, overrides: dict[str, Any]) -> list
         "causal_lm": modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
         "masked_lm": modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES,
         "sequence_classification": modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+        "token_classification": modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES,
     }[head]
     if model_type not in configuration_auto.CONFIG_MAPPING:
         hint = did_you_mean(model_type, heads)

@@ -18,6 +18,7 @@ HEADS = {
     "causal_lm": "AutoModelForCausalLM",
     "masked_lm": "AutoModelForMaskedLM",
     "sequence_classification": "AutoModelForSequenceClassification",
+    "token_classification": "AutoModelForTokenClassification",
 }
 
 UNLOADABLE = (OSError, ValueError, RuntimeError, pickle.UnpicklingError, SafetensorError)

@@ -26,9 +26,9 @@ def _loss(config: Mapping[str, Any]) -> Iterator[str]:
                 f"loss_parallel: {name} reads the logits of all tokens, and a process has some; "
                 f"leave out {name}, or set parallelism.loss_parallel=false"
             )
-    if _is_classification(config):
+    if name := _classification(config):
         yield (
-            "loss_parallel: objective=classification has a head of few labels; set "
+            f"loss_parallel: objective={name} has a head of few labels; set "
             "parallelism.loss_parallel=false"
         )
 
@@ -46,12 +46,14 @@ def _sequence(devices: int, config: Mapping[str, Any]) -> Iterator[str]:
                 f"sequence_parallel: adapters ({name}) read hidden states of all tokens; leave "
                 f"out {name}, or set parallelism.sequence_parallel=false"
             )
-    if _is_classification(config):
+    if name := _classification(config):
         yield (
-            "sequence_parallel: rows of objective=classification have lengths of their own; set "
+            f"sequence_parallel: rows of objective={name} have lengths of their own; set "
             "parallelism.sequence_parallel=false"
         )
 
 
-def _is_classification(config: Mapping[str, Any]) -> bool:
-    return "classification" in str(config["objective"].get("_target_"))
+def _classification(config: Mapping[str, Any]) -> str:
+    """The objective, if its head says labels; empty if not."""
+    name = str(config["objective"].get("_target_")).split(".")[-2:][0]
+    return name if name.endswith("classification") else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,19 @@ class FinishedRun:
         """The model on the device of this process; that of an export is bound to where it is."""
         return self.model if self.export else self.model.to(device())
 
-    def require(self, head: str, verb: str) -> None:
-        """Refuse a verb that the run's model has no head for.
+    def require(self, head: str | Collection[str], verb: str) -> None:
+        """Refuse a verb that the run's model has no head for; several may do.
 
         Raises:
             InputError: naming the verb that fits instead.
         """
-        if self.objective_class.head != head:
+        heads = (head,) if isinstance(head, str) else head
+        if self.objective_class.head not in heads:
             fitting = {
                 "causal_lm": "loom generate",
                 "masked_lm": "loom fill",
                 "sequence_classification": "loom predict",
+                "token_classification": "loom predict",
             }
             instead = fitting.get(self.objective_class.head, "loom evaluate")
             raise InputError(

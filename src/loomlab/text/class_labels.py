@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from loomlab.errors import InputError, did_you_mean
 
 SHOWN = 12  # labels that a message spells out
+log = logging.getLogger("loomlab.text")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,33 @@ def settle_names(
                     "held out with corpus.validation_every or corpus.validation_path"
                 )
     return list(given) or _sorted(counts)
+
+
+def settle_tags(
+    train: Iterable[RowLabels], validation: Iterable[RowLabels], given: Sequence[str] = ()
+) -> list[str]:
+    """As `settle_names`, for a label per word: held-out rows may have labels of their own.
+
+    Raises:
+        InputError: a label outside `given`, or fewer than two different ones in the training rows.
+    """
+    if len(set(given)) != len(given):
+        raise InputError(f"corpus.labels=[{_listed(given)}]: a name is there twice: drop one")
+    counts, rows, places = _count(train, given)
+    if len(counts) < 2:
+        only = f"all words of {rows:,} training rows are labelled '{next(iter(counts), '')}'"
+        raise InputError(
+            f"{places}: {only if counts else 'no training row has a word'}: give rows with two "
+            "labels or more, or set corpus.label_key to another key"
+        )
+    held_out, _, places = _count(validation, given)
+    if unseen := _sorted(held_out.keys() - counts.keys()):
+        log.warning(
+            "%s: %s in held-out rows alone, so it cannot be learned: %s",
+            places, "a label is" if len(unseen) == 1 else f"{len(unseen)} labels are",
+            _listed(unseen),
+        )  # fmt: skip
+    return list(given) or _sorted(counts | held_out)
 
 
 def _count(train: Iterable[RowLabels], given: Sequence[str]) -> tuple[Counter[str], int, str]:

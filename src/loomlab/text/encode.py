@@ -3,7 +3,7 @@
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +32,29 @@ def encode_documents(
     Raises:
         InputError: the tokenizer has no token for some text, and none for what is unknown.
     """
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True
+    backend = plain_backend(tokenizer)
     unknown = Unknown(backend)
     dtype = token_dtype(len(tokenizer))
     for chunk, sizes in _chunks(documents):
-        encodings = _encoded(backend, chunk)
+        encodings = encoded(backend.encode_batch_fast, chunk)
         for text, encoding, size in zip(chunk, encodings, sizes, strict=True):
             ids = encoding.ids
             yield np.asarray(ids, dtype=dtype), size, unknown.bytes_of(text, ids)
 
 
-def _encoded(backend: Tokenizer, chunk: list[str]) -> list[Any]:
+def plain_backend(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of the encoder that reads text as plain characters, whole and as it is."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    return backend
+
+
+def encoded(encode: Callable[..., list[Any]], chunk: list[str]) -> list[Any]:
+    """What an encoder makes of texts; InputError when it has no token for some of them."""
     try:
-        encodings: list[Any] = backend.encode_batch_fast(chunk, add_special_tokens=False)
+        encodings = encode(chunk, add_special_tokens=False)
     except Exception as error:  # the library has no class for it
         if not any(word in str(error) for word in ("[UNK]", "unk_id", "Unk token")):
             raise

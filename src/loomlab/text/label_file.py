@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from loomlab.text.cache import build_once
-from loomlab.text.class_labels import RowLabels, resolve, settle_names
+from loomlab.text.class_labels import RowLabels, resolve, settle_names, settle_tags
 from loomlab.text.prepare import SPLITS, content_key
 from loomlab.text.token_file import file_sha256
 
@@ -56,9 +56,12 @@ class LabelFile:
         """Ones where a document has a label, (B, C) float32."""
         hot_BC = np.zeros((len(documents), len(self.manifest.names)), dtype=np.float32)
         for row, document in enumerate(documents):
-            start = self.ends[document - 1] if document else 0
-            hot_BC[row, self.numbers[start : self.ends[document]]] = 1.0
+            hot_BC[row, self.numbers[self.place(document)]] = 1.0
         return hot_BC
+
+    def place(self, document: int) -> slice:
+        """Where the labels of a document are among all numbers."""
+        return slice(int(self.ends[document - 1]) if document else 0, int(self.ends[document]))
 
 
 def _read_manifest(folder: Path) -> LabelManifest:
@@ -71,19 +74,23 @@ def cached_label_files(
     documents: Callable[[str], Iterator[str]],
     labels: Callable[[str], Iterator[RowLabels]],
     given: Sequence[str],
+    of_words: bool = False,
 ) -> tuple[LabelFile, LabelFile]:
     """The label files (train, validation) of these documents, written first if need be.
 
     Labels of blank documents are dropped, as their tokens are. given: the names of the labels.
-    Raises InputError for labels that cannot be learned; see `settle_names`.
+    of_words: a document has one label for each of its words, and they are kept in that order.
+    Raises InputError for labels that cannot be learned; see `settle_names` and `settle_tags`.
     """
 
     def build(folder: Path) -> None:
-        names = settle_names(labels("train"), labels("validation"), given)
+        settle = settle_tags if of_words else settle_names
+        names = settle(labels("train"), labels("validation"), given)
         for split in SPLITS:
             (folder / split).mkdir()
             pairs = zip(documents(split), labels(split), strict=True)
-            write_label_file(folder / split, (r for text, r in pairs if text.strip()), names)
+            solid = (row for text, row in pairs if text.strip())
+            write_label_file(folder / split, solid, names, of_words)
 
     def problem(folder: Path) -> str | None:
         faults = (label_file_problem(folder / split) for split in SPLITS)
@@ -95,16 +102,21 @@ def cached_label_files(
     return train, validation
 
 
-def write_label_file(folder: Path, rows: Iterable[RowLabels], names: list[str]) -> LabelManifest:
-    """Write the labels of documents, in order, into an existing folder; the manifest last."""
+def write_label_file(
+    folder: Path, rows: Iterable[RowLabels], names: list[str], of_words: bool = False
+) -> LabelManifest:
+    """Write the labels of documents, in order, into an existing folder; the manifest last.
+
+    of_words: as in `cached_label_files`; else a document has a set of labels.
+    """
     numbers: list[int] = []
     ends: list[int] = []
     not_single = ""
     for row in rows:
-        own = sorted(set(resolve(row, names)))
-        numbers += own
-        if not not_single and len(own) != 1:
-            not_single = f"{row.place}: {len(own)} labels"
+        own = resolve(row, names)
+        numbers += own if of_words else sorted(set(own))
+        if not not_single and len(set(own)) != 1:
+            not_single = f"{row.place}: {len(set(own))} labels"
         ends.append(len(numbers))
     (folder / NUMBERS).write_bytes(np.asarray(numbers, dtype="<i4").tobytes())
     (folder / ENDS).write_bytes(np.asarray(ends, dtype="<u8").tobytes())

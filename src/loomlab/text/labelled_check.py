@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.text.class_labels import settle_names
 from loomlab.text.files import files_problems
-from loomlab.text.labelled_files import KINDS, LabelledFiles
+from loomlab.text.labelled_files import LabelledFiles
 
 LOOKED_THROUGH = 64 << 20  # bytes; larger files are checked when they are tokenized
 
@@ -17,18 +18,29 @@ def problems(settings: dict[str, Any], reads: str = "rows") -> list[str]:
 
     reads: "rows" if the labels are going to be used, and so are looked at.
     """
-    found = files_problems(str(settings.get("path") or ""), KINDS, "path")
+    return problems_of(LabelledFiles, settle_names, settings, reads)
+
+
+def problems_of(
+    files_class: type[LabelledFiles],
+    settle: Callable[..., list[str]],
+    settings: dict[str, Any],
+    reads: str,
+) -> list[str]:
+    """As `problems`, for files of a class, whose labels `settle` looks through."""
+    kinds = files_class.kinds
+    found = files_problems(str(settings.get("path") or ""), kinds, "path")
     if settings.get("validation_path"):
-        found += files_problems(str(settings["validation_path"]), KINDS, "validation_path")
+        found += files_problems(str(settings["validation_path"]), kinds, "validation_path")
     if found or reads != "rows":
         return found
     given = [str(label) for label in settings.get("labels") or []]
-    names = LabelledFiles.__dataclass_fields__.keys() & settings.keys()
-    source = LabelledFiles(**{name: settings[name] for name in names})
+    names = files_class.__dataclass_fields__.keys() & settings.keys()
+    source = files_class(**{name: settings[name] for name in names})
     try:
         files = [file for part in source.files() for file in part]
         if sum(file.stat().st_size for file in files) <= LOOKED_THROUGH:
-            settle_names(source.labels("train"), source.labels("validation"), given)
+            settle(source.labels("train"), source.labels("validation"), given)
     except InputError as error:
         return [str(error) if str(error).startswith("corpus.") else f"path: {error}"]
     return []

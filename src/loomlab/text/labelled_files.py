@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from loomlab.errors import InputError
 from loomlab.text.class_labels import RowLabels
@@ -32,6 +32,8 @@ class LabelledFiles:
     validation_every: int = 10
     encoding: str = "utf-8"
     errors: str = "strict"
+    kinds: ClassVar[tuple[str, ...]] = KINDS
+    made_of: ClassVar[str] = "labelled"  # a word of the fingerprint
 
     def texts(self, split: str) -> Iterator[str]:
         """The text of each row, in order; InputError with the place of a row that has none."""
@@ -50,10 +52,10 @@ class LabelledFiles:
 
     def files(self) -> tuple[list[Path], list[Path]]:
         """The files to train on, and those held out whole; a file that is both is held out."""
-        train = corpus_files(self.path, KINDS)
+        train = corpus_files(self.path, self.kinds)
         if not self.validation_path:
             return train, []
-        validation = corpus_files(self.validation_path, KINDS, "validation_path")
+        validation = corpus_files(self.validation_path, self.kinds, "validation_path")
         known = {file.resolve() for file in validation}
         train = [file for file in train if file.resolve() not in known]
         if not train:
@@ -65,9 +67,9 @@ class LabelledFiles:
 
     def tell_left_out(self) -> None:
         """Say which files of the paths are not of a kind that has rows."""
-        tell_left_out(self.path, KINDS)
+        tell_left_out(self.path, self.kinds)
         if self.validation_path:
-            tell_left_out(self.validation_path, KINDS, "validation_path")
+            tell_left_out(self.validation_path, self.kinds, "validation_path")
 
     def fingerprint(self) -> str:
         """Hash of the files and of the settings that read them."""
@@ -75,7 +77,7 @@ class LabelledFiles:
         read = [self.text_key, self.label_key, self.separator, self.encoding, self.errors]
         kinds = [file.suffixes for file in (*train, *validation)]
         every = None if validation else self.validation_every
-        return files_digest([*train, *validation], "labelled", read, every, len(train), kinds)
+        return files_digest([*train, *validation], self.made_of, read, every, len(train), kinds)
 
     def _split(self, key: str, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
         train, validation = self.files()
@@ -85,18 +87,17 @@ class LabelledFiles:
 
     def _rows(self, files: list[Path], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         for file in files:
-            yield from _rows(file, key, self.encoding, self.errors)
+            yield from self._rows_of(file, key)
 
-
-def _rows(
-    file: Path, key: str, encoding: str, errors: str
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    name = file.name.lower().removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        return json_rows(file, key, encoding, errors)
-    if name.endswith(".parquet"):
-        return parquet_rows(file, key, errors)
-    return _table_rows(file, key, "\t" if name.endswith(".tsv") else ",", encoding, errors)
+    def _rows_of(self, file: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The place and the values of each row of a file, among them that of the key."""
+        name = file.name.lower().removesuffix(".gz")
+        if name.endswith(".jsonl"):
+            return json_rows(file, key, self.encoding, self.errors)
+        if name.endswith(".parquet"):
+            return parquet_rows(file, key, self.errors)
+        delimiter = "\t" if name.endswith(".tsv") else ","
+        return _table_rows(file, key, delimiter, self.encoding, self.errors)
 
 
 def _table_rows(
@@ -107,7 +108,7 @@ def _table_rows(
     try:
         columns = reader.fieldnames or []
         if key not in columns:
-            raise _no_key(str(file), key, columns)
+            raise no_key(str(file), key, columns)
         for row in reader:
             place = f"{file}, line {reader.line_num}"
             if None in row or None in row.values():
@@ -122,7 +123,8 @@ def _table_rows(
         ) from error
 
 
-def _no_key(place: str, key: str, known: Iterable[str]) -> InputError:
+def no_key(place: str, key: str, known: Iterable[str]) -> InputError:
+    """The fault of a row or file without a value that the corpus reads."""
     return InputError(
         f'{place}: there is no "{key}": set corpus.text_key and corpus.label_key '
         f"(there are: {', '.join(known) or 'none'})"
@@ -131,17 +133,18 @@ def _no_key(place: str, key: str, known: Iterable[str]) -> InputError:
 
 def _labels(row: dict[str, Any], key: str, separator: str | None, place: str) -> tuple[str, ...]:
     if key not in row:
-        raise _no_key(place, key, row)
+        raise no_key(place, key, row)
     value = row[key]
     if isinstance(value, list):
-        return tuple(dict.fromkeys(_label(v, key, place) for v in value))
+        return tuple(dict.fromkeys(label_of(v, key, place) for v in value))
     if isinstance(value, str) and separator:
         parts = (part.strip() for part in value.split(separator))
         return tuple(dict.fromkeys(part for part in parts if part))
-    return (_label(value, key, place),)
+    return (label_of(value, key, place),)
 
 
-def _label(value: Any, key: str, place: str) -> str:
+def label_of(value: Any, key: str, place: str) -> str:
+    """A label as it is written in a file; InputError for what is none."""
     if isinstance(value, str | bool | int) and str(value).strip():
         return str(value).strip()
     if value is None or value == "":

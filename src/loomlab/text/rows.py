@@ -111,6 +111,10 @@ class LabelledRows(Dataset[Rows]):
     def __len__(self) -> int:
         return self.samples
 
+    def note(self) -> str:
+        """What else is to be said of the rows, after how many were cut to which length."""
+        return ""
+
     def row(self, index: int) -> np.ndarray:
         """Token ids of a row, framed and cut."""
         start = int(self.token_file.ends[index - 1]) if index else 0
