@@ -105,7 +105,7 @@ LOCAL = {**ALL, "parallelism": ["single"]}
 CORE_ONLY = {
     name: found if name in CORE else [NONE if NONE in found else DEFAULTS[name]]
     for name, found in LOCAL.items()
-} | {"corpus": ["text", "labelled"], "tokenizer": ["byte"]}
+} | {"corpus": ["text", "labelled", "tagged"], "tokenizer": ["byte"]}
 CORE_ONLY["model"] = [  # sizes of one class are the same code, and the same size here
     m for m in ALL["model"] if fits(("model", m), ("tokenizer", "byte")) and m not in SIZES
 ]
@@ -153,6 +153,7 @@ def small(row: Row) -> list[str]:
     settings = {
         "text": [f"corpus.path={ALICE}"],
         "labelled": [f"corpus.path={Path(__file__).parent / 'data' / 'reviews.csv'}"],
+        "tagged": [f"corpus.path={Path(__file__).parent / 'data' / 'words.conll'}"],
         "mixture": ["corpus.parts=[text]", f"corpus.of.text.path={ALICE}"],
         "rotten_tomatoes": [f"paths.cache_dir={default_cache_dir()}"],
         "gutenberg": ["corpus.book_cap=20000", f"paths.cache_dir={default_cache_dir()}"],

@@ -51,6 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (place / folder).mkdir()
     (place / "texts" / "one.txt").write_text("a text\n")
     (place / "reviews.csv").write_text("text,stars\n" + "fine,5\nawful,1\n" * 40)
+    (place / "ner.conll").write_text("Ada B-PER\nslept O\n\n" * 20)
     (place / "wikitext").mkdir()
     (place / "wikitext" / "train.jsonl").write_text('{"text": "a text"}\n')
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}

@@ -143,15 +143,33 @@ def loom(warm: Callable[..., WarmProcess], tmp_path: Path) -> Callable[..., Any]
     return start
 
 
+TAGGED = [
+    "corpus=tagged",
+    f"corpus.path={REVIEWS.with_name('words.conll')}",
+    "objective=token_classification",
+]
+
+
 @pytest.mark.parametrize(
-    ("workers", "epochs"), [(0, 4), pytest.param(2, 16, marks=pytest.mark.soak)]
+    ("workers", "epochs", "rows"),
+    [
+        (0, 4, []),
+        pytest.param(2, 16, [], marks=pytest.mark.soak),
+        pytest.param(0, 4, TAGGED, marks=pytest.mark.slow),
+    ],
+    ids=["labels", "labels-workers", "tags"],
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    loom: Callable[..., Any], tmp_path: Path, cache_dir: Path, workers: int, epochs: int
+    loom: Callable[..., Any],
+    tmp_path: Path,
+    cache_dir: Path,
+    workers: int,
+    epochs: int,
+    rows: list[str],
 ):
     """Without workers it stands still when it is killed, else it is so long that it still runs."""
     shared = [
-        *SMALL, f"corpus.workers={workers}", f"paths.cache_dir={cache_dir}",
+        *SMALL, *rows, f"corpus.workers={workers}", f"paths.cache_dir={cache_dir}",
         f"budget.epochs={epochs}", f"trainer.val_every_n_epochs={epochs // 4}",
         f"callbacks.checkpoint.every_n_train_steps={epochs + epochs // 4}",
     ]  # fmt: skip

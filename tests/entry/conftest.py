@@ -27,6 +27,12 @@ KINDS = {
         f"corpus.path={ALICE.with_name('reviews.csv')}",
         *SMALL,
     ],
+    "tags": [
+        "objective=token_classification",
+        "corpus=tagged",
+        f"corpus.path={ALICE.with_name('words.conll')}",
+        *SMALL,
+    ],
 }
 
 

@@ -29,6 +29,24 @@ def test_every_label_is_shown_when_asked_for(trained: Trained, verb: Verb):
     assert sum(map(float, words[1::2])) == pytest.approx(1, abs=2e-3)
 
 
+def test_words_are_labelled(trained: Trained, verb: Verb):
+    texts = ["In Oslo , Ada slept .", "Bob left .", "a word " * 20]
+    code, output, errors = verb("predict", trained("tags"), *texts)
+    assert code == 0, errors
+    assert [part.split("\n") for part in output.strip().split("\n\n")] == [
+        [line for line in output.splitlines() if line][a:b] for a, b in ((0, 6), (6, 9), (9, 49))
+    ]
+    lines = [line.split("\t") for line in output.splitlines() if line]
+    assert [word for _, word in lines] == " ".join(texts).split()
+    label, probability = lines[0][0].split()
+    assert label in ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
+    assert 0.2 <= float(probability) <= 1
+    assert lines[-1][0] == "none", "it lies behind what the model reads"
+    _, output, _ = verb("predict", trained("tags"), texts[1], "--all")
+    words = output.split("\t")[0].split()
+    assert sum(map(float, words[1::2])) == pytest.approx(1, abs=3e-3)
+
+
 def test_a_file_and_the_standard_input_are_read_by_line(
     trained: Trained, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -15,9 +15,10 @@ def test_a_term_of_the_loss_over_all_logits_is_refused(term: str):
     assert not check(["parallelism=tp", f"regularization=[{term}]"], False).problems
 
 
-def test_a_head_of_labels_is_refused():
-    message = check([*TP, "objective=classification"], False).message()
-    assert "has a head of few labels" in message
+@pytest.mark.parametrize("name", ["classification", "token_classification"])
+def test_a_head_of_labels_is_refused(name: str):
+    message = check([*TP, f"objective={name}"], False).message()
+    assert f"objective={name} has a head of few labels" in message
 
 
 @pytest.mark.parametrize(

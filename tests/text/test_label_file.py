@@ -45,6 +45,14 @@ def test_rows_of_one_label_each_are_known_as_such(tmp_path: Path):
     assert (manifest.not_single, manifest.counts) == ("", [1, 1]), "by name and by number"
 
 
+def test_labels_of_words_keep_their_order(tmp_path: Path):
+    rows = labels(("b", "a", "b"), (), ("0",))
+    manifest = write_label_file(tmp_path, rows, ["a", "b"], of_words=True)
+    file = LabelFile(tmp_path)
+    assert [file.numbers[file.place(n)].tolist() for n in range(3)] == [[1, 0, 1], [], [0]]
+    assert (manifest.documents, manifest.counts) == (3, [2, 2])
+
+
 @pytest.mark.parametrize("name", ["labels.bin", "label_ends.bin", "labels.json"])
 def test_damage_is_noticed(written: LabelFile, name: str):
     assert label_file_problem(written.folder) is None

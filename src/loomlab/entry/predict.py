@@ -15,7 +15,8 @@ def parser() -> Arguments:
     arguments = Arguments(
         prog="loom predict",
         description="Print label and probability, a tab and the text, one line a text; of a "
-        "tagger those of each word, one line a word, and an empty line after each text. Without texts, each line of the standard input is one.",
+        "tagger those of each word, one line a word, and an empty line after each text. "
+        "Without texts, each line of the standard input is one.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("texts", nargs="*", type=text, metavar="TEXT", help="text to label")

@@ -1,0 +1,189 @@
+"""Classification of words: its loss, its scores, what it refuses, and that it learns."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+
+from loomlab.compose.gate import check
+from loomlab.errors import InputError
+from loomlab.model.bert import BERTConfig
+from loomlab.objective.token_classification import TokenClassification
+from loomlab.optimizer.sgd import SGD
+from loomlab.run.folder import RunFolder
+from loomlab.scheduler.constant import Constant
+from loomlab.scheduler.context import ScheduleContext
+from loomlab.text.label_set import LabelSet
+from loomlab.text.tagged_rows import TaggedBatch
+from loomlab.tokenizer.byte import Byte
+
+WORDS = Path(__file__).parents[1] / "data" / "words.conll"
+LABELS = LabelSet(("O", "B-X", "I-X"), (6, 3, 1), 5, 24)
+NO = -100
+SMALL = [
+    "objective=token_classification", "corpus=tagged", f"corpus.path={WORDS}",
+    "sequence_length=80", "trainer.limit_val_batches=null",
+    "model.layers=1", "model.width=16", "model.heads=2",
+]  # fmt: skip
+TAGS = [[0, NO, 1, 2, NO, 0], [NO, 1, NO, 0, NO, NO], [2, NO, NO, NO, NO, NO]]
+
+
+def objective(**settings: Any) -> TokenClassification:
+    torch.manual_seed(0)
+    tokenizer = Byte().train()
+    option = BERTConfig(
+        layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=24,
+        initializer_range=0.3, **LABELS.head_settings(),
+    )  # fmt: skip
+    return TokenClassification(
+        **settings,
+        model=option.build("token_classification"),
+        tokenizer=tokenizer,
+        optimizer=partial(SGD, lr=0.5),
+        scheduler=partial(Constant, warmup=0),
+        context=ScheduleContext.fixed(10, 4 * 24),
+        bytes_per_token=1.0,
+        seed=1,
+        label_set=LABELS,
+    ).eval()
+
+
+def rows(chosen: list[int], length: int = 6) -> TaggedBatch:
+    """Some of three rows of 6, 4 and 1 tokens, padded to a length."""
+    generator = torch.Generator().manual_seed(3)
+    tokens = torch.randint(0, 256, (3, 6), generator=generator)
+    mask = (torch.arange(6) < torch.tensor([[6], [4], [1]])).long()
+    pad = (0, length - 6)
+    index = torch.tensor(chosen)
+    parts = (
+        torch.nn.functional.pad(part[index], pad, value=value)
+        for part, value in ((tokens, 0), (mask, 0), (torch.tensor(TAGS), NO))
+    )
+    return TaggedBatch(*parts, index, index * 0)
+
+
+def test_words_are_scored_at_their_first_tokens():
+    module = objective()
+    batch = module.collate(rows([0, 1, 2]))
+    assert batch["word_index"].tolist() == [0, 2, 3, 5, 7, 9, 12]
+    assert batch["targets"].tolist() == [0, 1, 2, 0, 1, 0, 2]
+    logits, _ = module.predict(batch)
+    whole = module.model(batch["input_ids"], attention_mask=batch["attention_mask"])
+    assert torch.equal(logits, whole.logits.flatten(0, 1)[batch["word_index"]])
+    labels = torch.tensor(TAGS)
+    told = module.model(batch["input_ids"], batch["attention_mask"], labels=labels).loss
+    torch.testing.assert_close(module.loss(*module.predict(batch)), told)
+    assert module.weight(batch) == pytest.approx(7 / (3 * 10 / 5))
+    torch.testing.assert_close(module.training_step(batch, 0), told * module.weight(batch))
+    nothing = torch.empty(0, 3), torch.empty(0, dtype=torch.int64)
+    assert module.loss(*nothing) == 0
+
+
+def held_out(module: TokenClassification, *batches: TaggedBatch) -> dict[str, float]:
+    scores = module.new_scores()
+    for batch in batches:
+        module.score(module.collate(batch), scores)
+    return scores.result(1.0)
+
+
+def test_padding_order_and_batches_do_not_matter():
+    module = objective()
+    together = held_out(module, rows([0, 1, 2]))
+    assert set(together) == set(TokenClassification.metrics)
+    assert held_out(module, rows([2, 0, 1], 20)) == pytest.approx(together)
+    assert held_out(module, rows([1]), rows([2], 9), rows([0])) == pytest.approx(together)
+
+
+def test_micro_batches_step_as_one():
+    module = objective()
+    gradients = []
+    for cut in ([[0, 1, 2]], [[2], [0], [1]]):
+        module.zero_grad()
+        for part in cut:
+            batch = module.collate(rows(part, 7))
+            module.step_mean.add(module.weight(batch))
+            (module.training_step(batch, 0) / len(cut)).backward()
+        module.step_mean.correct(module.parameters(), lambda number: number)
+        gradients.append(module.model.score.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
+
+
+def test_entities_are_those_of_rows():
+    """The third row begins with I-X, right after what might be an X of another row."""
+    module = objective()
+    scores = module.new_scores()
+    module.score(module.collate(rows([1, 2])), scores)
+    assert scores.sums[-3] == 2
+    strict = objective(strict_entities=True)
+    scores = strict.new_scores()
+    strict.score(strict.collate(rows([1, 2])), scores)
+    assert scores.sums[-3] == 1
+
+
+def test_rows_are_shown_word_by_word():
+    module = objective()
+    module.score(module.collate(rows([0, 1])), module.new_scores())
+    first, second = module.sample("", 1).splitlines()
+    assert [part.split("->")[0].rpartition("/")[2] for part in second.split()] == ["B-X", "O"]
+    assert first.count("/") >= 4
+
+
+def test_without_tags_it_says_what_it_needs():
+    with pytest.raises(InputError, match="needs a corpus of tagged words"):
+        TokenClassification(label_set=None)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["corpus=text", f"corpus.path={WORDS}"], "needs corpus.tagged to be True: its words"),
+        (["corpus=rotten_tomatoes"], "with objective=token_classification use corpus=tagged"),
+        (["corpus=tagged", f"corpus.path={WORDS}", "objective=classification"],
+         "its documents have no labels to learn"),
+        ([*SMALL[1:3], "model=ngram"], "counting n-grams does not tell labels apart"),
+        ([*SMALL[1:3], "corpus.document_mask=true"], "a row is one document"),
+        ([*SMALL[1:3], "metric=val/perplexity"], "reports no 'val/perplexity'"),
+        ([*SMALL[1:3], "corpus.labels=[O,B-PER]"], "the label 'I-PER' is not one of"),
+        ([*SMALL[1:3], "model=hf", "model.architecture_type=vit"], "no classifier of tokens"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_name(overrides: list[str], words: str):
+    assert words in check(["objective=token_classification", *overrides]).message()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["model=bert"],
+        pytest.param([], marks=pytest.mark.slow),
+        pytest.param(
+            ["model=hf", "model.architecture_type=bert",
+             "++model.config={num_hidden_layers:1,hidden_size:16,num_attention_heads:2,"
+             "intermediate_size:32}"],
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["bert", "gpt", "hf"],
+)  # fmt: skip
+def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], model: list[str]):
+    sizes = [o for o in SMALL if not ("model=hf" in model and o.startswith("model."))]
+    folder = train(
+        *sizes, *model, "budget.steps=40", "optimizer.lr=0.02", "global_batch_size=16",
+        "callbacks=[checkpoint,samples]", "tokenizer=wordpiece", "tokenizer.vocab_size=200",
+    )  # fmt: skip
+    best = folder.summary()["best"]
+    assert set(best) == {f"val/{name}" for name in TokenClassification.metrics}
+    assert best["val/f1"] >= 0.9, "most words tell their label"
+    assert "In/O" in (folder.path / "samples.txt").read_text()
+    saved = AutoModelForTokenClassification.from_pretrained(folder.model).eval()
+    assert saved.config.id2label == dict(enumerate(("B-LOC", "B-PER", "I-LOC", "I-PER", "O")))
+    tokenizer = AutoTokenizer.from_pretrained(folder.model)
+    tagger = pipeline("token-classification", saved, tokenizer=tokenizer, device=-1)
+    found = {said["word"]: said["entity"] for said in tagger("In Oslo , Ada slept .")}
+    assert found["oslo"] == "B-LOC"
+    assert found["ada"] == "B-PER"
