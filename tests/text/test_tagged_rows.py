@@ -56,7 +56,7 @@ def test_words_behind_the_cut_are_counted_and_not_scored(tmp_path: Path):
 
 
 def test_a_frame_shifts_the_labels(tmp_path: Path):
-    rows = dataset(tmp_path, WordPiece(60), length=12)
+    rows = dataset(tmp_path, WordPiece(100), length=12)
     found = rows.tags(0)
     assert found[0] == found[-1] == NO, "[CLS] and [SEP]"
     assert found[found != NO].tolist() == [0, 1]

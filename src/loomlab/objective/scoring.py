@@ -36,7 +36,7 @@ class Scoring(pl.LightningModule):
 
     head: ClassVar[str]
     reads = "windows"
-    metrics = ("loss", "perplexity", "bits_per_byte", "accuracy")
+    metrics: tuple[str, ...] = ("loss", "perplexity", "bits_per_byte", "accuracy")
     best_by = ("val/bits_per_byte", "min")
     more_is_better: ClassVar[tuple[str, ...]] = ("accuracy",)  # of `metrics`; less of the others
     kind = "likelihood"  # what its numbers are of; runs of unlike kinds are not ranked together

@@ -116,7 +116,7 @@ class TokenClassification(Objective):
             batch["word_index"].tolist(), targets_M.tolist(), logits_MC.argmax(-1).tolist(),
             strict=True,
         )  # fmt: skip
-        lines = []
+        lines: list[str] = []
         for row, words in itertools.groupby(said, lambda word: word[0] // length):
             if len(lines) == SHOWN_ROWS:
                 break

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from loomlab.errors import InputError, did_you_mean
+from loomlab.text.reading import tell_once
 
 SHOWN = 12  # labels that a message spells out
-log = logging.getLogger("loomlab.text")
 
 
 @dataclass(frozen=True)
@@ -107,11 +106,10 @@ def settle_tags(
         )
     held_out, _, places = _count(validation, given)
     if unseen := _sorted(held_out.keys() - counts.keys()):
-        log.warning(
-            "%s: %s in held-out rows alone, so it cannot be learned: %s",
-            places, "a label is" if len(unseen) == 1 else f"{len(unseen)} labels are",
-            _listed(unseen),
-        )  # fmt: skip
+        some = "a label is" if len(unseen) == 1 else f"{len(unseen)} labels are"
+        tell_once(
+            f"{places}: {some} in held-out rows alone, and cannot be learned: {_listed(unseen)}"
+        )
     return list(given) or _sorted(counts | held_out)
 
 
