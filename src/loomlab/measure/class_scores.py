@@ -58,8 +58,9 @@ class ClassScores(Scores):
 
         Returns:
             loss (nats per row; with several labels per row and label), accuracy (rows that are
-            right as a whole), f1 (mean over labels; one that is neither there nor predicted is
-            left out, and counts 0 with several labels a row), matthews (the correlation
+            right as a whole), f1 (macro, the mean over labels; one that is neither there nor
+            predicted is left out, and counts 0 with several labels a row), f1_micro (of all labels
+            together; with one label a row it is the accuracy), matthews (the correlation
             coefficient of Matthews 1975, for more than two labels as in Gorodkin 2004; with
             several labels a row, the mean over labels).
 
@@ -77,14 +78,17 @@ class ClassScores(Scores):
             each = cells.view(self.labels, 2, 2)
             f1 = torch.stack([_f1(confusion)[1] for confusion in each]).mean()
             matthews = torch.stack([_matthews(confusion) for confusion in each]).mean()
+            micro = float(_f1(each.sum(0))[1])
         else:
             confusion = cells.view(self.labels, self.labels)
             seen = (confusion.sum(0) + confusion.sum(1)) > 0
             f1, matthews = _f1(confusion)[seen].mean(), _matthews(confusion)
+            micro = right / rows
         return {
             "loss": loss / rows,
             "accuracy": right / rows,
             "f1": float(f1),
+            "f1_micro": micro,
             "matthews": float(matthews),
         }
 

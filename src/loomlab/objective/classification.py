@@ -33,9 +33,9 @@ class Classification(Objective):
     staged = False  # a stage of a pipeline is not enough
     head = "sequence_classification"
     reads = "rows"
-    metrics = ("loss", "accuracy", "f1", "matthews")
+    metrics = ("loss", "accuracy", "f1", "f1_micro", "matthews")
     best_by = ("val/accuracy", "max")
-    more_is_better = ("accuracy", "f1", "matthews")
+    more_is_better = ("accuracy", "f1", "f1_micro", "matthews")
     kind = "labels"
     requires = {"corpus.labelled": (True,), "model.trained_by": ("gradient",)}
     refuses = {"corpus.document_mask": (True,)}
