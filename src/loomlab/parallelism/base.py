@@ -26,6 +26,7 @@ class Parallelism:
 
     devices: int = 1
     same_gradients: ClassVar[bool] = True  # whether processes step by one gradient
+    partial_state: ClassVar[bool] = True  # whether some weights may have no optimizer state yet
     one_share: ClassVar[bool] = False  # whether all processes read the same rows
     num_nodes: int = 1
     micro_batches: int = 1  # forward passes that the rows of a micro-step are cut into

@@ -22,6 +22,7 @@ class FSDP2(Parallelism):
     `reshard_after_forward` of false keeps them until the backward pass: more memory, fewer bytes.
     """
 
+    partial_state = False
     requires = {
         "model.trained_by": ("gradient",),
         "optimizer.cut_up": (True,),

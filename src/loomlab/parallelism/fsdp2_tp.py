@@ -30,6 +30,7 @@ class FSDP2TP(Parallelism):
     process.
     """
 
+    partial_state = False
     problem_check = "loomlab.parallelism.fsdp2_tp_checks.problems"
     requires = {
         "model.trained_by": ("gradient",),

@@ -28,6 +28,7 @@ class Pipeline(Parallelism):
     devices / data_parallel stages. A batch is held out as one piece.
     """
 
+    partial_state = False
     problem_check = "loomlab.parallelism.pipeline_checks.problems"
     requires = {
         "model.trained_by": ("gradient",),

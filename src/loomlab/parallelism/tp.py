@@ -36,6 +36,7 @@ class TP(Parallelism):
     """
 
     one_share = True
+    partial_state = False
     problem_check = "loomlab.parallelism.tp_checks.problems"
     requires = {
         "model.trained_by": ("gradient",),
