@@ -31,7 +31,7 @@ def missing_parts(config: DictConfig, catalog: Catalog) -> list[str]:
     return [
         f"+{AXIS}@{PLACE}.{name}={name}"
         for name in dict.fromkeys(map(str, node.get("parts") or []))
-        if name not in there and name in _options(catalog, node)
+        if name not in there and name in _options(catalog)
     ]
 
 
@@ -43,7 +43,7 @@ def problems_of_parts(config: DictConfig, catalog: Catalog) -> Iterator[Problem]
     there = node.get("of") or {}
     for name in map(str, node.get("parts") or []):
         if name not in there:
-            fix = did_you_mean(name, _options(catalog, node), "options")
+            fix = did_you_mean(name, _options(catalog), "options")
             yield Problem(f"{AXIS}.parts", f"'{name}' is no corpus to be a part", fix)
     for name, child in there.items():
         path = f"{PLACE}.{name}"
@@ -72,7 +72,7 @@ def _made_of_parts(source: ClassSource | None) -> bool:
     return source is not None and bool(source.attributes.get("builds_parts"))
 
 
-def _options(catalog: Catalog, node: DictConfig) -> list[str]:
+def _options(catalog: Catalog) -> list[str]:
     """Corpora that can be parts: all but those that are made of parts."""
     return [
         option

@@ -130,10 +130,9 @@ class Corpus(LightningDataModule, Source):
             return
         if (tokenizer := self.tokenizer) is None:
             raise TypeError("a corpus without a tokenizer can only list its documents")
-        self.content = self.fingerprint()
         trained = cached_tokenizer(
             self.cache_dir,
-            content_key(self.content, tokenizer.settings()),
+            content_key(self.known_fingerprint(), tokenizer.settings()),
             train=lambda: tokenizer.train(self.documents("train")),
         )
         self.cut_with(trained, checksums)
@@ -147,11 +146,16 @@ class Corpus(LightningDataModule, Source):
         self.bytes_per_token = held_out.bytes / held_out.tokens
         self.unknown_share = held_out.unknown_bytes / max(1, held_out.bytes)
 
+    def known_fingerprint(self) -> str:
+        """The fingerprint that it is opened with, taken once: all files may be read for it."""
+        self.content = self.content or self.fingerprint()
+        return self.content
+
     def _cut(self, checksums: bool) -> tuple[Manifest, Manifest]:
         """What the token files of both splits hold."""
         self.train_tokens, self.validation_tokens = cached_token_files(
             self.cache_dir,
-            self.fingerprint(),
+            self.known_fingerprint(),
             self.documents,
             self.hf_tokenizer,
             tokenizer_hash(self.hf_tokenizer),

@@ -1,14 +1,12 @@
 """A corpus of the user's own labelled rows."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from loomlab.corpus.with_labels import LabelledCorpus
-from loomlab.text.class_labels import RowLabels
+from loomlab.corpus.of_files import LabelledFilesCorpus
 from loomlab.text.labelled_files import LabelledFiles
 
 
-class Labelled(LabelledCorpus):
+class Labelled(LabelledFilesCorpus):
     """Your own labelled rows: path = a file, folder or glob of .csv, .tsv, .jsonl or .parquet.
 
     (.csv, .tsv and .jsonl also as .gz.) A row is a document, its text at `text_key`, its label at
@@ -40,20 +38,3 @@ class Labelled(LabelledCorpus):
             path, text_key, label_key, separator, validation_path, validation_every,
             encoding, errors,
         )  # fmt: skip
-
-    def fetch(self) -> None:
-        """The files are here; which ones are left out is said."""
-        if self.rank == 0:
-            self.source.tell_left_out()
-
-    def documents(self, split: str) -> Iterator[str]:
-        """Texts in the order of files and rows; InputError when a file cannot be read."""
-        return self.source.texts(split)
-
-    def labels(self, split: str) -> Iterator[RowLabels]:
-        """Labels in the order of files and rows; InputError for a row without one."""
-        return self.source.labels(split)
-
-    def fingerprint(self) -> str:
-        """Hash of the files and of the settings that read them."""
-        return self.source.fingerprint()

@@ -75,7 +75,7 @@ class Mixture(Corpus):
 
     def fingerprint(self) -> str:
         """Hash of what the parts are, whatever their shares."""
-        return content_key("mixture", *(c.fingerprint() for c in self.corpora.values()))
+        return content_key("mixture", *(c.known_fingerprint() for c in self.corpora.values()))
 
     @property
     def part_bytes_per_token(self) -> dict[str, float]:

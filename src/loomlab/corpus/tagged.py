@@ -1,11 +1,8 @@
 """A corpus of the user's own rows of words, each word with a label."""
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from loomlab.corpus.with_labels import LabelledCorpus
-from loomlab.text.class_labels import RowLabels
-from loomlab.text.label_file import LabelFile, cached_label_files
+from loomlab.corpus.of_files import LabelledFilesCorpus
 from loomlab.text.rows import Frame, LabelledRows
 from loomlab.text.tagged_files import TaggedFiles
 from loomlab.text.tagged_rows import TaggedRows
@@ -14,7 +11,7 @@ from loomlab.text.words import cached_word_starts
 from loomlab.tokenizer.base import tokenizer_hash
 
 
-class Tagged(LabelledCorpus):
+class Tagged(LabelledFilesCorpus):
     """Your own rows of words with a label each: named entities, parts of speech.
 
     path = a file, folder or glob of .jsonl or .parquet, whose rows have the words of a sentence
@@ -45,38 +42,15 @@ class Tagged(LabelledCorpus):
     ) -> None:
         super().__init__(**kwargs)
         self.given_labels = tuple(labels)
-        self.source = TaggedFiles(
+        self.source: TaggedFiles = TaggedFiles(
             path, text_key, label_key, None, validation_path, validation_every, encoding, errors
         )
-
-    def fetch(self) -> None:
-        """The files are here; which ones are left out is said."""
-        if self.rank == 0:
-            self.source.tell_left_out()
-
-    def documents(self, split: str) -> Iterator[str]:
-        """Texts in the order of files and rows; InputError when a file cannot be read."""
-        return self.source.texts(split)
-
-    def labels(self, split: str) -> Iterator[RowLabels]:
-        """Labels of the words of each row; InputError for a row with more or fewer than words."""
-        return self.source.labels(split)
-
-    def fingerprint(self) -> str:
-        """Hash of the files and of the settings that read them."""
-        return self.source.fingerprint()
-
-    def _labels(self) -> tuple[LabelFile, LabelFile]:
-        return cached_label_files(
-            self.cache_dir, self.fingerprint(), self.documents, self.labels, self.given_labels,
-            of_words=True,
-        )  # fmt: skip
 
     def _cut(self, checksums: bool) -> tuple[Manifest, Manifest]:
         manifests = super()._cut(checksums)
         if self.reads == "rows":
             self._starts = cached_word_starts(
-                self.cache_dir, self.fingerprint(), self.source.words, self.hf_tokenizer,
+                self.cache_dir, self.known_fingerprint(), self.source.words, self.hf_tokenizer,
                 tokenizer_hash(self.hf_tokenizer),
             )  # fmt: skip
         return manifests

@@ -49,8 +49,9 @@ class LabelledCorpus(Corpus):
 
     def _labels(self) -> tuple[LabelFile, LabelFile]:
         return cached_label_files(
-            self.cache_dir, self.fingerprint(), self.documents, self.labels, self.given_labels
-        )
+            self.cache_dir, self.known_fingerprint(), self.documents, self.labels,
+            self.given_labels, of_words=self.tagged,
+        )  # fmt: skip
 
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
         if self.reads != "rows":

@@ -94,7 +94,8 @@ def _corpus(pick: Pick, settings: list[str], cache_dir: Path) -> "Source":
     kind = getattr(importlib.import_module(module), name)
     values = dict(pick.settings) | _values(settings, list(inspect.signature(kind).parameters))
     if pick.source.attributes.get("builds_parts"):
-        given = [downloads.named(_catalog(), name) for name in values.get("parts", [])]
+        catalog = _catalog()
+        given = [downloads.named(catalog, name) for name in values.get("parts", [])]
         values["of"] = {p.option: {"_target_": p.source.target, **p.settings} for p in given}
     corpus: Source = kind(**values, cache_dir=cache_dir)
     return corpus

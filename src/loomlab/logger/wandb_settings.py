@@ -25,10 +25,10 @@ def use_writable_places() -> None:
     """
     from platformdirs import user_cache_dir, user_data_dir  # which the client asks, too
 
+    ours = default_cache_dir() / "wandb"
     for variable, usual in (
         ("WANDB_CACHE_DIR", user_cache_dir("wandb")), ("WANDB_DATA_DIR", user_data_dir("wandb"))
     ):  # fmt: skip
-        ours = default_cache_dir() / "wandb"
         if variable not in os.environ and not _writable(Path(usual)) and _writable(ours):
             os.environ[variable] = str(ours)
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.utils import can_return_tuple
 
+from loomlab.model.classifier import classified
 from loomlab.model.transformer import TransformerModel, recorded
-
-IGNORED = -100
 
 
 class TokenClassifier(TransformerModel):
@@ -53,15 +51,10 @@ class TokenClassifier(TransformerModel):
             **recorded(kwargs),
         )
         logits_BTC = self.score(self.dropout(output.last_hidden_state))
-        loss, count = None, kwargs.get("num_items_in_batch")
-        if labels is not None:
-            loss = F.cross_entropy(
-                logits_BTC.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED,
-                reduction="mean" if count is None else "sum",
-            )  # fmt: skip
-            loss = loss if count is None else loss / count
+        flat = None if labels is None else labels.flatten()  # of which -100 is ignored
+        count = kwargs.get("num_items_in_batch")
         return TokenClassifierOutput(
-            loss=loss,
+            loss=classified(logits_BTC.flatten(0, 1), flat, count).loss,
             logits=logits_BTC,
             hidden_states=output.hidden_states,
             attentions=output.attentions,

@@ -98,9 +98,9 @@ class MixedRows(JoinedRows):
     def window(self, part: int, place: int, epoch: int) -> int:
         """The window that fills a place of a text in an epoch."""
         if (part, epoch) not in self._drawn:
-            recent = {key: drawn for key, drawn in self._drawn.items() if key[1] == epoch - 1}
-            same = {key: drawn for key, drawn in self._drawn.items() if key[1] == epoch}
-            self._drawn = recent | same | {(part, epoch): self._draw(part, epoch)}
+            recent = (epoch - 1, epoch)  # a batch may reach over the end of one
+            kept = {key: drawn for key, drawn in self._drawn.items() if key[1] in recent}
+            self._drawn = kept | {(part, epoch): self._draw(part, epoch)}
         return int(self._drawn[part, epoch][place])
 
     def _draw(self, part: int, epoch: int) -> np.ndarray:
