@@ -16,6 +16,7 @@ import setuptools  # noqa: F401  before the distutils of Python, which torch's i
 from tests.once import kept_runs, train_once
 from tests.patience import limited
 from tests.warm import WarmProcess
+from tests.warm_jobs import served as served_jobs
 from tests.warm_ranks import served
 
 __all__ = ["kept_runs", "train_once"]
@@ -85,6 +86,13 @@ def warm() -> Iterator[Callable[..., WarmProcess]]:
 def warm_ranks() -> Iterator[None]:
     """Runs of this process start their further processes with the imports done."""
     with served():
+        yield
+
+
+@pytest.fixture
+def warm_jobs() -> Iterator[None]:
+    """Sweeps of this process fork their jobs from where the imports are done."""
+    with served_jobs():
         yield
 
 

@@ -20,6 +20,7 @@ from tests.patience import PATIENCE
 
 IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.run.worker",
             "loomlab.parallelism.local_sgd"]  # fmt: skip
+SWEEPING = {"-m", "--multirun", "sweep"}  # words of commands that may fork jobs
 PATH = list(sys.path)  # before any test has added a folder
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(IMPORTED)
@@ -62,6 +63,10 @@ def begin(
         from tests.warm_ranks import keep_spares
 
         keep_spares(ranks)
+    if SWEEPING & set(arguments):
+        from tests.warm_jobs import keep_spare
+
+        keep_spare()
     if stop is not None:
         stand_still(*stop)
     main(list(arguments))

@@ -139,6 +139,7 @@ def test_a_sparse_run_is_compressed_again_and_a_quantized_one_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_jobs")
 def test_stacks_are_swept_and_join_the_tables(parent: RunFolder, ended: Ended, tmp_path: Path):
     sweep = tmp_path / "sweep"
     stacks = "compression=[],[prune_wanda,quantize_int8]"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.patience import PATIENCE
+from tests.warm import run as run_loom
 
 from loomlab.compose.composer import composing
 from loomlab.errors import InputError
@@ -43,7 +44,7 @@ def swept(command: Callable[..., list[str]], tmp_path: Path) -> Callable[..., st
     """Run a sweep to its end; what it printed."""
 
     def run(*overrides: str, code: int = 0) -> str:
-        done = subprocess.run(command(*overrides), capture_output=True, text=True, cwd=tmp_path)
+        done = run_loom(command(*overrides)[3:], tmp_path)
         assert done.returncode == code, done.stdout + done.stderr
         assert "alembic" not in done.stderr
         assert "Warning" not in done.stderr
