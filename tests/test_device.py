@@ -49,7 +49,7 @@ def test_held_out_text_is_scored_there(train: Train, monkeypatch: pytest.MonkeyP
 
     def score(batch: dict[str, Tensor], scores: Any) -> None:
         seen.append(batch["input_ids"].device.type)
-        scores.add_sums(1.0, 1.0, 1.0)
+        scores.add_sums(1.0, 1.0, 1.0, 1.0)
 
     monkeypatch.setattr(objective, "score", score)
     monkeypatch.setattr(device, "device", lambda: META)

@@ -90,7 +90,7 @@ def held_out_loss(model: Any, config: Any, bf16: bool) -> float:
         optimizer=None,
         scheduler=None,
         context=None,
-        bytes_per_token=corpus.bytes_per_token,
+        token_bytes=corpus.token_bytes(),
         seed=config.seed,
     )
     corpus.collate = objective.collate

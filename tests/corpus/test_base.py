@@ -29,6 +29,8 @@ def test_attributes_after_setup(opened):
     held_out = corpus.validation_tokens.manifest
     assert corpus.bytes_per_token == held_out.bytes / held_out.tokens
     assert 0.9 < corpus.bytes_per_token < 1
+    tokens = torch.from_numpy(corpus.validation_tokens.tokens.astype("int64"))
+    assert corpus.token_bytes()[tokens].sum() == held_out.bytes
 
 
 def test_every_token_of_an_epoch_comes_once(opened):

@@ -44,7 +44,6 @@ def objective(tokenizer: PreTrainedTokenizerFast) -> Callable[..., CausalLM | Ma
             optimizer=partial(SGD, lr=0.5),
             scheduler=partial(Constant, warmup=0),
             context=ScheduleContext.fixed(10, 4 * LENGTH),
-            bytes_per_token=1.0,
             seed=seed,
         ).eval()
 

@@ -32,11 +32,11 @@ def test_held_out_scores_do_not_depend_on_the_batches(objective: Make, samples: 
     module = objective(kind)
     module.on_validation_epoch_start()
     module.validation_step(module.collate(samples(6)), 0)
-    whole = module.held_out.result(1.0)
+    whole = module.held_out.result()
     module.on_validation_epoch_start()
     for number, (first, rows) in enumerate([(0, 1), (1, 3), (4, 2)]):
         module.validation_step(module.collate(samples(rows, first=first)), number)
-    parts = module.held_out.result(1.0)
+    parts = module.held_out.result()
     assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-6)
     assert parts["accuracy"] == whole["accuracy"]
     assert whole["perplexity"] == pytest.approx(math.exp(whole["loss"]))
@@ -48,7 +48,7 @@ def test_training_scores_agree_with_the_loss(objective: Make, samples: Make, kin
     module = objective(kind)
     module.training_scores = Scores()
     loss = module.training_step(module.collate(samples()), 0)
-    assert module.training_scores.result(1.0)["loss"] == pytest.approx(loss.item(), rel=1e-5)
+    assert module.training_scores.result()["loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
 @KINDS

@@ -50,7 +50,6 @@ def objective(labels: LabelSet = LABELS, **settings: Any) -> Classification:
         optimizer=partial(SGD, lr=0.5),
         scheduler=partial(Constant, warmup=0),
         context=ScheduleContext.fixed(10, 4 * 24),
-        bytes_per_token=1.0,
         seed=1,
         label_set=labels,
     ).eval()
@@ -109,7 +108,7 @@ def test_held_out_numbers_are_not_weighted():
         module = objective(class_weights=weights)
         scores = module.new_scores()
         module.score(module.collate(batch), scores)
-        results.append(scores.result(1.0))
+        results.append(scores.result())
     assert results[0] == results[1]
 
 

@@ -129,7 +129,6 @@ def test_a_tokenizer_without_a_mask_is_refused(tokenizer: Any):
             optimizer=None,
             scheduler=None,
             context=None,
-            bytes_per_token=1.0,
             seed=1,
         )
 

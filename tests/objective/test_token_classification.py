@@ -46,7 +46,6 @@ def objective(**settings: Any) -> TokenClassification:
         optimizer=partial(SGD, lr=0.5),
         scheduler=partial(Constant, warmup=0),
         context=ScheduleContext.fixed(10, 4 * 24),
-        bytes_per_token=1.0,
         seed=1,
         label_set=LABELS,
     ).eval()
@@ -87,7 +86,7 @@ def held_out(module: TokenClassification, *batches: TaggedBatch) -> dict[str, fl
     scores = module.new_scores()
     for batch in batches:
         module.score(module.collate(batch), scores)
-    return scores.result(1.0)
+    return scores.result()
 
 
 def test_padding_order_and_batches_do_not_matter():

@@ -26,7 +26,8 @@ def group(tmp_path: Path) -> Iterator[None]:
 def test_loss_gradient_and_scores_are_those_of_all_logits(group: None):
     logits = (3 * torch.randn(6, 9)).requires_grad_()
     logits.data[2, 3] = logits.data[2, 5] = 20.0  # of equal logits the first is the guess
-    targets, scores, usual = torch.tensor([0, 8, 3, 4, 7, 1]), Scores(), Scores()
+    targets, table = torch.tensor([0, 8, 3, 4, 7, 1]), torch.arange(9.0)
+    scores, usual = Scores(table), Scores(table)
     loss = Vocabulary(0, None).judged(logits, targets, scores)
     (gradient,) = torch.autograd.grad(loss, logits)
     expected = cross_entropy(logits, targets)

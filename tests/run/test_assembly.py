@@ -88,7 +88,7 @@ def test_the_model_fits_corpus_and_objective(parts: Callable[..., Assembled]):
     assert config.pad_token_id == made.corpus.hf_tokenizer.pad_token_id
     assert config.position["_target_"] == "loomlab.position.rope.RoPE"
     assert made.corpus.collate == made.objective.collate
-    assert made.objective.bytes_per_token == made.corpus.bytes_per_token
+    assert torch.equal(made.objective.new_scores().bytes_V, made.corpus.token_bytes())
 
 
 def test_the_schedule_sees_the_length_of_the_run(parts: Callable[..., Assembled]):

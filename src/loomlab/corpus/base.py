@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import numpy as np
+import torch
 from pytorch_lightning import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import PreTrainedTokenizerFast
 
@@ -21,6 +23,7 @@ from loomlab.text.samples import Samples
 from loomlab.text.token_file import Manifest, TokenFile
 from loomlab.text.unknown import too_much, where_unknown
 from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
+from loomlab.tokenizer.token_bytes import count_tokens, scaled, token_bytes
 
 log = logging.getLogger("loomlab.text")
 
@@ -108,9 +111,18 @@ class Corpus(LightningDataModule, Source):
         """Mean tokens of a training sample."""
         return float(self.sequence_length)
 
-    @property
-    def part_bytes_per_token(self) -> dict[str, float]:
-        """Of each part whose held-out numbers are reported apart, UTF-8 bytes per token."""
+    def held_out_counts(self) -> np.ndarray:
+        """How often each token is in the held-out text, (V,)."""
+        return count_tokens(self.validation_tokens.tokens, self.vocab_size)
+
+    def token_bytes(self) -> Tensor:
+        """UTF-8 bytes that each token stands for, (V,), so that held-out text sums to its size."""
+        table = token_bytes(self.hf_tokenizer)
+        size = self.validation_manifest.bytes
+        return torch.from_numpy(scaled(table, self.held_out_counts(), size))
+
+    def part_token_bytes(self) -> dict[str, Tensor]:
+        """The same of each part whose held-out numbers are reported apart."""
         return {}
 
     def part_of_batch(self, number: int) -> str:

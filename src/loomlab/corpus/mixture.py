@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from loomlab.component import build_component
@@ -77,10 +78,13 @@ class Mixture(Corpus):
         """Hash of what the parts are, whatever their shares."""
         return content_key("mixture", *(c.known_fingerprint() for c in self.corpora.values()))
 
-    @property
-    def part_bytes_per_token(self) -> dict[str, float]:
-        """UTF-8 bytes per token of the held-out text of each part."""
-        return {name: corpus.bytes_per_token for name, corpus in self.corpora.items()}
+    def held_out_counts(self) -> np.ndarray:
+        """How often each token is in the held-out text of all parts, (V,)."""
+        return np.sum([corpus.held_out_counts() for corpus in self.corpora.values()], axis=0)
+
+    def part_token_bytes(self) -> dict[str, Tensor]:
+        """UTF-8 bytes that each token stands for in the held-out text of each part, (V,)."""
+        return {name: corpus.token_bytes() for name, corpus in self.corpora.items()}
 
     def part_of_batch(self, number: int) -> str:
         """The part that all rows of a held-out batch are of, as they were last read."""

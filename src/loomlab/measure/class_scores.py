@@ -53,8 +53,8 @@ class ClassScores(Scores):
         cell_NC = label_C * 4 + truth_NC.long() * 2 + guess_NC.long()
         return loss_NC.mean(-1), (guess_NC == truth_NC).all(-1), cell_NC.flatten()
 
-    def result(self, bytes_per_token: float = 1.0) -> dict[str, float]:
-        """The scores as plain numbers; `bytes_per_token` is not used.
+    def result(self) -> dict[str, float]:
+        """The scores as plain numbers.
 
         Returns:
             loss (nats per row; with several labels per row and label), accuracy (rows that are

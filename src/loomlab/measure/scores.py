@@ -17,14 +17,16 @@ IGNORED = -100
 
 
 class Scores:
-    """Running sums of negative log-likelihood, predicted tokens and correct guesses.
+    """Running sums of negative log-likelihood, predicted tokens, correct guesses and bytes.
 
-    The sums stay on the device in float64 (counts are exact up to 2**53) and are read once, by
-    `result`: adding a batch never waits for the device.
+    bytes_V: UTF-8 bytes of text that each token stands for, float64; None: one each. The sums stay
+    on the device in float64 (counts are exact up to 2**53) and are read once, by `result`: adding
+    a batch never waits for the device.
     """
 
-    def __init__(self) -> None:
-        self.sums = torch.zeros(3, dtype=torch.float64)  # nll in nats, tokens, correct
+    def __init__(self, bytes_V: torch.Tensor | None = None) -> None:
+        self.bytes_V = bytes_V
+        self.sums = torch.zeros(4, dtype=torch.float64)  # nll in nats, tokens, correct, bytes
 
     def add(self, logits_NV: torch.Tensor, targets_N: torch.Tensor) -> None:
         """Score predictions; targets of -100 do not count.
@@ -38,17 +40,27 @@ class Scores:
             logits_NV.float(), targets_N, ignore_index=IGNORED, reduction="none"
         )
         hit_N = logits_NV.argmax(dim=-1) == targets_N  # no argmax is -100
-        self.add_sums(nll_N.double().sum(), (targets_N != IGNORED).sum(), hit_N.sum())
+        count = (targets_N != IGNORED).sum()
+        self.add_sums(nll_N.double().sum(), count, hit_N.sum(), self.bytes_of(targets_N))
+
+    def bytes_of(self, targets_N: torch.Tensor) -> torch.Tensor:
+        """Bytes of text that tokens stand for together; those of -100 do not count."""
+        counted_N = targets_N != IGNORED
+        if self.bytes_V is None:
+            return counted_N.sum()
+        self.bytes_V = self.bytes_V.to(targets_N.device)
+        return (self.bytes_V[targets_N.clamp(min=0)] * counted_N).sum()
 
     def add_sums(
         self,
         nll: torch.Tensor | float,
         count: torch.Tensor | float,
         correct: torch.Tensor | float,
+        size: torch.Tensor | float,
     ) -> None:
-        """Add sums computed elsewhere: nats, predicted tokens, tokens guessed right."""
+        """Add sums computed elsewhere: nats, predicted tokens, tokens guessed right, bytes."""
         device = nll.device if isinstance(nll, torch.Tensor) else self.sums.device
-        parts = [torch.as_tensor(x, dtype=torch.float64) for x in (nll, count, correct)]
+        parts = [torch.as_tensor(x, dtype=torch.float64) for x in (nll, count, correct, size)]
         added = torch.stack([p.detach().to(device) for p in parts])
         self.sums = self.sums.to(device) + added
 
@@ -60,20 +72,18 @@ class Scores:
             dist.all_reduce(self.sums)
         return self
 
-    def result(self, bytes_per_token: float) -> dict[str, float]:
+    def result(self) -> dict[str, float]:
         """The scores as plain numbers.
 
-        Args:
-            bytes_per_token: UTF-8 bytes of the held-out text divided by its tokens.
-
         Returns:
-            loss (nats per token), perplexity (inf where it overflows), bits_per_byte
-            (loss / ln 2 / bytes_per_token), accuracy (0 to 1).
+            loss (nats per token), perplexity (inf where it overflows), bits_per_byte (bits of all
+            that was predicted / bytes that its tokens stand for; inf without any), accuracy
+            (0 to 1).
 
         Raises:
             InputError: nothing was scored.
         """
-        nll, count, correct = self.sums.tolist()
+        nll, count, correct, size = self.sums.tolist()
         if count == 0:
             raise InputError(
                 "corpus: no held-out token was scored, so there is no loss to report; the "
@@ -83,7 +93,7 @@ class Scores:
         return {
             "loss": loss,
             "perplexity": _perplexity(loss),
-            "bits_per_byte": loss / math.log(2) / bytes_per_token,
+            "bits_per_byte": nll / math.log(2) / size if size else math.inf,
             "accuracy": correct / count,
         }
 

@@ -90,8 +90,8 @@ class TagScores(ClassScores):
             there = there + self.entities.count(targets, logits_NC.argmax(-1), rows_N)
         self.sums = torch.cat([self.sums, there])
 
-    def result(self, bytes_per_token: float = 1.0) -> dict[str, float]:
-        """The scores as plain numbers; `bytes_per_token` is not used.
+    def result(self) -> dict[str, float]:
+        """The scores as plain numbers.
 
         Returns:
             loss (nats per word), accuracy (words that are right), matthews (of words), and f1,

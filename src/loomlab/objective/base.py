@@ -117,7 +117,7 @@ class Objective(Scoring):
     def on_validation_epoch_start(self) -> None:
         """Start the held-out numbers afresh."""
         corpus = getattr(self._trainer, "datamodule", None)
-        parts = {} if corpus is None else corpus.part_bytes_per_token
+        parts = {} if corpus is None else corpus.part_token_bytes()
         self.held_out = ScoresByPart(self.new_scores, parts)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -130,7 +130,7 @@ class Objective(Scoring):
     def on_validation_epoch_end(self) -> None:
         """Publish the held-out numbers to the loggers and to callbacks such as checkpoint."""
         self.held_out.reduce()
-        numbers = {f"val/{k}": v for k, v in self.held_out.result(self.bytes_per_token).items()}
+        numbers = {f"val/{k}": v for k, v in self.held_out.result().items()}
         self.latest = numbers  # what Lightning keeps is rounded to 32 bits
         self.log_dict(numbers, logger=False, rank_zero_only=False)
         for logger in self.loggers:

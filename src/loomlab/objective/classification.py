@@ -74,7 +74,7 @@ class Classification(Objective):
         rows = self.label_set.rows
         return (rows - count_C) / count_C if self.multi_label else rows / len(count_C) / count_C
 
-    def new_scores(self) -> Scores:
+    def new_scores(self, token_bytes: Tensor | None = None) -> Scores:
         """Counts for accuracy, F1 and the correlation of Matthews."""
         assert self.label_set is not None
         return ClassScores(len(self.label_set.names), self.multi_label)

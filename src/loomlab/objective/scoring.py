@@ -30,6 +30,7 @@ class Scoring(pl.LightningModule):
     `more_is_better` which way they go, `best_by` the one its runs are compared by and which way,
     `kind` likelihood, pseudo_likelihood or labels; `collate` makes a batch, and `select` or
     `predict` scores it.
+    token_bytes: UTF-8 bytes of text that each token stands for, (V,); None: one each.
     head_chunk: rows of logits computed at a time where the model can part with its head; 0 for
     all at once. It changes memory and speed, not the loss.
     """
@@ -47,8 +48,8 @@ class Scoring(pl.LightningModule):
         *,
         model: nn.Module,
         tokenizer: PreTrainedTokenizerFast,
-        bytes_per_token: float,
         seed: int,
+        token_bytes: Tensor | None = None,
         label_set: LabelSet | None = None,
     ) -> None:
         super().__init__()
@@ -57,13 +58,18 @@ class Scoring(pl.LightningModule):
         self.head_chunk = head_chunk
         self.criterion: Callable[[Tensor, Tensor], Tensor] = self.loss  # as regularized
         self.tokenizer = tokenizer
-        self.bytes_per_token = bytes_per_token
+        self.token_bytes = token_bytes  # no buffer: those are cast with the weights
         self.seed = seed
         self._accepted = accepted_inputs(model)
 
-    def new_scores(self) -> Scores:
-        """Running sums for the numbers in `metrics`."""
-        return Scores()
+    def new_scores(self, token_bytes: Tensor | None = None) -> Scores:
+        """Running sums for the numbers in `metrics`.
+
+        token_bytes: UTF-8 bytes that each token stands for, (V,), in a part of the text.
+        """
+        if self.token_bytes is not None:
+            self.token_bytes = self.token_bytes.to(self.device)
+        return Scores(self.token_bytes if token_bytes is None else token_bytes)
 
     def collate(self, samples: Samples) -> Batch:
         """A batch for `predict` from token windows."""

@@ -53,7 +53,7 @@ class TokenClassification(Objective):
         super().__init__(**shared)
         self._shown: list[str] = []
 
-    def new_scores(self) -> Scores:
+    def new_scores(self, token_bytes: Tensor | None = None) -> Scores:
         """Counts for accuracy, the correlation of Matthews, and F1 of entities or labels."""
         assert self.label_set is not None
         return TagScores(self.label_set.names, self.strict_entities)

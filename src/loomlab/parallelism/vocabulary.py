@@ -54,7 +54,7 @@ class Vocabulary:
             return loss
         loss, nll, top_M = _SharedCrossEntropy.apply(logits_Mv, targets_M, self)
         hits = (self._best(logits_Mv.detach(), top_M) == targets_M).sum()
-        scores.add_sums(nll, torch.tensor(len(targets_M)), hits)
+        scores.add_sums(nll, torch.tensor(len(targets_M)), hits, scores.bytes_of(targets_M))
         return loss
 
     def _best(self, logits_Mv: Tensor, top_M: Tensor) -> Tensor:

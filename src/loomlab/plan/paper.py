@@ -71,7 +71,6 @@ def paper_of(config: DictConfig) -> Paper:
         optimizer=own.give(make(config.optimizer)),
         scheduler=own.give(make(config.scheduler)),
         context=ScheduleContext.fixed(1, config.global_batch_size * config.sequence_length),
-        bytes_per_token=1.0,
         seed=config.seed,
     )
     objective.layer_decay = config.layer_decay

@@ -105,7 +105,7 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
         optimizer=own.give(make(config.optimizer)),
         scheduler=own.give(make(config.scheduler)),
         context=context,
-        bytes_per_token=corpus.bytes_per_token,
+        token_bytes=corpus.token_bytes(),
         seed=config.seed,
         label_set=corpus.label_set,
     )

@@ -105,7 +105,7 @@ class FinishedRun:
             optimizer=own.give(make(self.config.optimizer)),
             scheduler=own.give(make(self.config.scheduler)),
             context=None,
-            bytes_per_token=corpus.bytes_per_token,
+            token_bytes=corpus.token_bytes(),
             seed=self.config.seed,
             label_set=corpus.label_set,
         )

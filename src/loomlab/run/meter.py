@@ -43,7 +43,7 @@ class Meter(pl.Callback):
             return
         pl_module.training_scores = None
         scores.reduce()
-        result = scores.result(pl_module.bytes_per_token)
+        result = scores.result()
         numbers = {f"train/{k}": v for k, v in result.items()}
         numbers["train/lr"] = self.rate
         trainer.callback_metrics["train/loss"] = result["loss"]  # type: ignore[assignment]

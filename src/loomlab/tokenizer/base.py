@@ -98,7 +98,7 @@ def word_starts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     tokens always do.
     """
     decoder = json.loads(tokenizer.backend_tokenizer.to_str())["decoder"] or {}
-    rule = _RULES.get(_decoder_type(decoder), _byte_level_start)
+    rule = _RULES.get(decoder_type(decoder), _byte_level_start)
     starts = np.ones(len(tokenizer), dtype=bool)
     special = set(tokenizer.all_special_ids)
     for token, index in tokenizer.get_vocab().items():
@@ -106,7 +106,8 @@ def word_starts(tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
     return starts
 
 
-def _decoder_type(decoder: dict[str, Any]) -> str:
+def decoder_type(decoder: dict[str, Any]) -> str:
+    """Which of the three ways to spell words a decoder undoes: bytes, if it names none."""
     types = [decoder.get("type"), *(d.get("type") for d in decoder.get("decoders", []))]
     return next((kind for kind in types if kind in _RULES), "ByteLevel")
 
