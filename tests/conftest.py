@@ -207,6 +207,18 @@ def logs_as_before() -> Iterator[None]:
             logger.disabled = False
 
 
+@pytest.fixture(autouse=True)
+def modules_as_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Folders of a test's own code are looked through by it alone."""
+    from loomlab import allow
+
+    path, chosen, own = set(sys.path), set(allow._chosen), str(tmp_path_factory.getbasetemp())
+    yield
+    sys.path[:] = [place for place in sys.path if place in path or not place.startswith(own)]
+    allow._chosen.clear()
+    allow._chosen.update(chosen)
+
+
 @pytest.fixture
 def ended(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """Run `loom` in this process as a user does: exit code and errors."""

@@ -1,7 +1,7 @@
 """The allow-list: what a config may name, by name and by what the name leads to."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,12 +60,8 @@ def make():
 
 
 @pytest.fixture(autouse=True)
-def _nothing_else_allowed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _nothing_else_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOOM_ALLOW", raising=False)
-    before = set(allow._chosen)
-    yield
-    allow._chosen.clear()
-    allow._chosen.update(before)
 
 
 @pytest.fixture

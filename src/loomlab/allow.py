@@ -114,14 +114,14 @@ def _origin(name: str) -> str:
 
 def _lies_in(top: str, folder: Path) -> bool:
     """Whether the top-level module that Python would import is a file beside a conf folder."""
-    if str(folder) not in sys.path:
+    files = (folder / top, folder / f"{top}.py")
+    if str(folder) not in sys.path or not any(file.exists() for file in files):
         return False
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         return False
     places = [*(spec.submodule_search_locations or ()), spec.origin or ""] if spec else []
-    files = (folder / top, folder / f"{top}.py")
     return any(Path(place).resolve() in files for place in places if place)
 
 
