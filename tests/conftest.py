@@ -9,13 +9,14 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import setuptools  # noqa: F401  before the distutils of Python, which torch's inductor cannot use
 from tests.once import kept_runs, train_once
 from tests.patience import limited
-from tests.warm import WarmProcess
+from tests.warm import WarmProcess, run_command
 from tests.warm_jobs import served as served_jobs
 from tests.warm_ranks import served
 
@@ -87,6 +88,12 @@ def warm_ranks() -> Iterator[None]:
     """Runs of this process start their further processes with the imports done."""
     with served():
         yield
+
+
+@pytest.fixture
+def warm_verification(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are held against their runs by processes that begin with the imports done."""
+    monkeypatch.setattr("loomlab.run.exporting.subprocess", SimpleNamespace(run=run_command))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def stand_still(at: int, reached: Path, go_on: Path) -> None:
 
 def begin(
     arguments: Sequence[str], folder: Path, environment: dict[str, str], outputs: Sequence[Path],
-    places: Sequence[str], stop: tuple[int, Path, Path] | None, ranks: int,
+    places: Sequence[str], stop: tuple[int, Path, Path] | None, ranks: int, module: str,
 ) -> None:  # fmt: skip
     """What the forked process does; it leads a session of its own."""
     import torch
@@ -69,7 +70,10 @@ def begin(
         keep_spare()
     if stop is not None:
         stand_still(*stop)
-    main(list(arguments))
+    if module:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        main(list(arguments))
 
 
 class WarmProcess:
@@ -77,12 +81,13 @@ class WarmProcess:
 
     def __init__(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None,
-        *, together: bool = False, stop_at: int | None = None, ranks: int = 0,
+        *, together: bool = False, stop_at: int | None = None, ranks: int = 0, module: str = "",
     ) -> None:  # fmt: skip
         """`together`: errors are part of the output, as with stderr=STDOUT.
 
         `stop_at`: before this optimizer step training stands still until `go_on()`.
         `ranks`: this many further processes of the run are forked, too.
+        `module`: run this one instead of `loom`, as `python -m` does.
         """
         self._kept = tempfile.TemporaryDirectory(prefix="loom-output-")
         paths = [Path(self._kept.name, name) for name in ("output", "errors")]
@@ -91,9 +96,8 @@ class WarmProcess:
         self._reached, self._go_on = (Path(self._kept.name, n) for n in ("reached", "go_on"))
         stop = None if stop_at is None else (stop_at, self._reached, self._go_on)
         given = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
-        self._process = forkserver.Process(
-            target=begin, args=(self.args, Path(folder), given, self._paths, PATH, stop, ranks)
-        )
+        told = (self.args, Path(folder), given, self._paths, PATH, stop, ranks, module)
+        self._process = forkserver.Process(target=begin, args=told)
         self._process.start()
 
     @property
@@ -160,6 +164,16 @@ def run(
     arguments: Sequence[str], folder: Path, **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """A whole `loom`, as subprocess.run returns it."""
-    process = WarmProcess(arguments, folder, environment)
+    return ended(WarmProcess(arguments, folder, environment))
+
+
+def run_command(command: Sequence[str], **_: object) -> "subprocess.CompletedProcess[str]":
+    """`python -m MODULE ...` in this folder, given and returned as by subprocess.run."""
+    assert list(command[:2]) == [sys.executable, "-m"], command
+    return ended(WarmProcess(command[3:], Path.cwd(), module=command[2]))
+
+
+def ended(process: WarmProcess) -> "subprocess.CompletedProcess[str]":
+    """What became of it, and what it has written."""
     output, errors = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode or 0, output, errors)

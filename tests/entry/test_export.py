@@ -22,6 +22,7 @@ Trained = Callable[[str], Path]
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_verification")
 @pytest.mark.parametrize(
     ("kind", "auto"), [("gpt", AutoModelForCausalLM), ("bert", AutoModelForMaskedLM)]
 )

@@ -21,6 +21,7 @@ def test_what_cannot_be_exported_leaves_nothing(train: Callable[..., RunFolder])
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_verification")
 def test_a_wrong_export_is_deleted(train: Callable[..., RunFolder], monkeypatch):
     """The weights are shaken on their way into the file; the run is as it was."""
     from loomlab.format import safetensors
