@@ -49,6 +49,8 @@ def test_version(loom: Loom):
         (["options", "modle"], "did you mean model?"),
         (["corpora", "show", "gutenbreg"], "did you mean gutenberg?"),
         (["completion", "tcsh"], "bash"),
+        (["options", "--config-dir", "nowhere"], "--config-dir nowhere: there is no such folder"),
+        (["plan", "seed=1", "--config-dir"], "--config-dir : there is no such folder"),
         (["train", "resume=nowhere"], "nowhere: no run folder is there"),
     ],
     ids=str,

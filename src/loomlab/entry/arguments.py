@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from loomlab.errors import InputError
+
+CONFIG_DIR = ("--config-dir", "-cd")
 
 
 class Arguments(argparse.ArgumentParser):
@@ -15,6 +19,31 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
         raise InputError(f"{message}; see `{self.prog} --help`")
+
+
+def with_config_dirs(arguments: list[str]) -> list[str]:
+    """The arguments without Hydra's --config-dir; its folder joins those of LOOM_CONF.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    if not any(argument.partition("=")[0] in CONFIG_DIR for argument in arguments):
+        return arguments
+    from loomlab.compose.search import ENVIRONMENT_VARIABLE
+
+    rest, given = [], iter(arguments)
+    folders = [f for f in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if f]
+    for argument in given:
+        flag, _, value = argument.partition("=")
+        if flag not in CONFIG_DIR:
+            rest.append(argument)
+            continue
+        folder = value or next(given, "")
+        if not folder or not Path(folder).is_dir():
+            raise InputError(f"{flag} {folder}: there is no such folder")
+        folders.append(str(Path(folder).resolve()))
+    os.environ[ENVIRONMENT_VARIABLE] = os.pathsep.join(folders)
+    return rest
 
 
 def within(low: float, high: float) -> Callable[[str], float]:

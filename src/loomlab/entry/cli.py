@@ -38,6 +38,7 @@ VERBS = {
     "completion": "print a shell completion script",
 }
 
+HYDRA = ("train", "validate", "wandb-sweep")  # these know what Hydra's --config-dir means
 WORKING = ("train", "sweep", "study", "compress", "job")  # these go on when nobody reads them
 
 
@@ -45,7 +46,8 @@ def usage() -> str:
     """The help text of `loom`."""
     lines = ["usage: loom VERB ...", "", "verbs:"]
     lines += [f"  {verb:<11} {what}" for verb, what in VERBS.items()]
-    return "\n".join([*lines, "", "`loom VERB --help` tells more about one."])
+    lines += ["", "`loom VERB --help` tells more about one."]
+    return "\n".join([*lines, "`--config-dir DIR` names a folder of more options to any of them."])
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -74,9 +76,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def _run(verb: str, arguments: list[str]) -> int:
     """Run a verb; the exit code."""
+    from loomlab.entry.arguments import with_config_dirs
     from loomlab.secrets import masked_text
 
     try:
+        if verb not in HYDRA:
+            arguments = with_config_dirs(arguments)
         return importlib.import_module(f"loomlab.entry.{verb.replace('-', '_')}").run(arguments)
     except InputError as error:
         complain(f"loom {verb}: {masked_text(str(error))}")
