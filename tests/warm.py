@@ -22,6 +22,7 @@ from tests.patience import PATIENCE
 IMPORTED = ["loomlab.run.session", "loomlab.entry.train", "loomlab.run.worker",
             "loomlab.parallelism.local_sgd"]  # fmt: skip
 SWEEPING = {"-m", "--multirun", "sweep"}  # words of commands that may fork jobs
+COLD = "LOOM_TEST_COLD_JOBS"  # in the environment: the process of jobs is begun as a user's
 PATH = list(sys.path)  # before any test has added a folder
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(IMPORTED)
@@ -64,7 +65,7 @@ def begin(
         from tests.warm_ranks import keep_spares
 
         keep_spares(ranks)
-    if SWEEPING & set(arguments):
+    if SWEEPING & set(arguments) and COLD not in environment:
         from tests.warm_jobs import keep_spare
 
         keep_spare()

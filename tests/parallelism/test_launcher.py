@@ -3,14 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.patience import PATIENCE
+from tests.warm import WarmProcess
 
 from loomlab.errors import InputError
 from loomlab.parallelism.launcher import WorkerLauncher
@@ -26,7 +25,7 @@ SMALL = [
     "trainer.val_every_n_steps=40", "callbacks=[checkpoint]",
     "callbacks.checkpoint.every_n_train_steps=1",
 ]  # fmt: skip
-Agents = Callable[..., list["subprocess.Popen[str]"]]
+Agents = Callable[..., list[WarmProcess]]
 
 
 def free_port() -> int:
@@ -36,28 +35,19 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def agents(tmp_path: Path) -> Iterator[Agents]:
+def agents(tmp_path: Path, warm: Callable[..., WarmProcess]) -> Agents:
     """Two torchruns that make one group on this machine."""
-    processes: list[subprocess.Popen[str]] = []
 
-    def run(*overrides: str) -> list["subprocess.Popen[str]"]:
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1",
-            "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=test",
+    def run(*overrides: str) -> list[WarmProcess]:
+        given = [
+            "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d",
+            f"--rdzv-endpoint=127.0.0.1:{free_port()}", "--rdzv-id=test",
             "--local-addr=127.0.0.1", "--max-restarts=1", "-m", "loomlab", "train", *overrides,
         ]  # fmt: skip
-        for _ in range(2):
-            processes.append(subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path,
-                env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-            ))  # fmt: skip
-        return processes
+        module = "tests.warm_agents"
+        return [warm(given, tmp_path, together=True, module=module) for _ in range(2)]
 
-    yield run
-    for process in processes:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return run
 
 
 def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
