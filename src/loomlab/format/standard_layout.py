@@ -6,18 +6,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import transformers
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from loomlab.format.absolute_layouts import bert, gpt2
-from loomlab.format.copied_weights import ACTIVATIONS, is_classifier
-from loomlab.format.rotary_layouts import gpt_neox, llama, mistral
-from loomlab.model.bert import BERTForMaskedLM, BERTForSequenceClassification
-from loomlab.model.gpt import GPTForCausalLM, GPTForSequenceClassification
+from loomlab.format import standard_config
 from loomlab.model.reshaped import MARKER
+from loomlab.model.standard_names import BERT, GPT2, GPT_NEOX, LLAMA, MISTRAL, Names
+from loomlab.model.standard_settings import THEIR_ACTIVATION
+from loomlab.model.standard_weights import Sizes, to_theirs
 
-DECODERS = (GPTForCausalLM, GPTForSequenceClassification)
-ENCODERS = (BERTForMaskedLM, BERTForSequenceClassification)
 ANY = (True, False)
 Computes = dict[str, Collection[Any]]  # values by setting
 
@@ -27,9 +26,24 @@ class Standard:
     """A kind of model that Transformers has, and which of our settings it computes."""
 
     name: str
-    kinds: tuple[type, ...]
-    make: Callable[[Any], Any]
+    names: Names
+    config: Callable[[Any], PreTrainedConfig]
     computes: Computes
+
+    def make(self, model: Any) -> PreTrainedModel:
+        """The model in their class for its head; what ours lacks, such as biases, is zero."""
+        config, kind = model.config, type(model).__name__
+        theirs: PreTrainedModel = getattr(transformers, self.names.heads[kind].kind)(
+            self.config(model)
+        )
+        sizes = Sizes(config.layers, config.heads, config.heads)
+        with torch.no_grad():
+            for weight in theirs.parameters():
+                weight.zero_()
+        found = to_theirs(model.state_dict(), self.names, sizes, kind)
+        wrong = theirs.load_state_dict(found, strict=False).unexpected_keys
+        assert not wrong, wrong
+        return theirs
 
     def unlike(self, settings: Mapping[str, Any]) -> list[str]:
         """The settings that it does not compute."""
@@ -43,18 +57,30 @@ PLAIN: Computes = {
     "embedding_norm": (False,),
     "bias": ANY,
 }
-LAYERNORM: Computes = {"norm": ("layernorm",), "activation": tuple(ACTIVATIONS)}
-LLAMA: Computes = PLAIN | {"position": ("rope",), "norm": ("rmsnorm",), "activation": ("swiglu",)}
+LAYERNORM: Computes = {"norm": ("layernorm",), "activation": tuple(THEIR_ACTIVATION)}
+OF_LLAMA: Computes = PLAIN | {
+    "position": ("rope",),
+    "norm": ("rmsnorm",),
+    "activation": ("swiglu",),
+}
 ABSOLUTE: Computes = {"position": ("learned", "none")}
 POST: Computes = {"norm_order": ("post",), "embedding_norm": (True,), "head_transform": (True,)}
 STANDARDS = (
-    Standard("GPT-2", DECODERS, gpt2, PLAIN | LAYERNORM | ABSOLUTE),
-    Standard("GPT-NeoX", DECODERS, gpt_neox, PLAIN | LAYERNORM | {"position": ("rope",)}),
-    Standard("Llama", DECODERS, llama, LLAMA),
+    Standard("GPT-2", GPT2, standard_config.gpt2, PLAIN | LAYERNORM | ABSOLUTE),
     Standard(
-        "Mistral", DECODERS, mistral, LLAMA | {"attention": ("sliding_window",), "bias": (False,)}
+        "GPT-NeoX",
+        GPT_NEOX,
+        standard_config.gpt_neox,
+        PLAIN | LAYERNORM | {"position": ("rope",)},
     ),
-    Standard("BERT", ENCODERS, bert, PLAIN | LAYERNORM | ABSOLUTE | POST),
+    Standard("Llama", LLAMA, standard_config.llama, OF_LLAMA),
+    Standard(
+        "Mistral",
+        MISTRAL,
+        standard_config.mistral,
+        OF_LLAMA | {"attention": ("sliding_window",), "bias": (False,)},
+    ),
+    Standard("BERT", BERT, standard_config.bert, PLAIN | LAYERNORM | ABSOLUTE | POST),
 )
 
 
@@ -62,8 +88,7 @@ def standard_layout(model: nn.Module) -> PreTrainedModel | None:
     """The same model in a class of Transformers; None where no class computes the same."""
     for standard in _of_its_kind(model):
         if not standard.unlike(_settings(model)):
-            made: PreTrainedModel = standard.make(model).eval()
-            return made
+            return standard.make(model).eval()
     return None
 
 
@@ -79,7 +104,12 @@ def why_not_standard(model: nn.Module) -> str:
 def _of_its_kind(model: Any) -> list[Standard]:
     if getattr(getattr(model, "config", None), MARKER, None):  # layers that compression made
         return []
-    return [standard for standard in STANDARDS if type(model) in standard.kinds]
+    return [standard for standard in STANDARDS if _ours(model) in standard.names.heads]
+
+
+def _ours(model: nn.Module) -> str:
+    """The name of a class of ours; none for others, whatever they are called."""
+    return type(model).__name__ if type(model).__module__.startswith("loomlab.model.") else ""
 
 
 def _settings(model: Any) -> dict[str, Any]:
@@ -90,7 +120,8 @@ def _settings(model: Any) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names} | {
         "position": _option(model.transformer.position, "position"),
         "attention": "+".join(sorted(attentions)),
-        "head_transform": is_classifier(model) or getattr(config, "head_transform", True),
+        "head_transform": not hasattr(model, "logits_head")
+        or getattr(config, "head_transform", True),
     }
 
 
