@@ -17,6 +17,7 @@ from loomlab.compose.catalog import Catalog, default_options
 from loomlab.compose.choices import chosen
 from loomlab.compose.compatibility import Pick, all_refusals
 from loomlab.compose.hydra_node import not_as_checked
+from loomlab.compose.initial_weights import problems_of_init
 from loomlab.compose.metric_checks import metric_problems
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
 from loomlab.compose.own_axes import own_axes, problems_of_own
@@ -221,8 +222,10 @@ def _sources(config: DictConfig, resolved: dict[str, Any]) -> Iterator[Problem]:
         value = known.get(key)
         if value == "":
             yield Problem(key, "is empty", f"give a folder, or leave {key} out")
+        elif key == "init" and value is not None:  # a run that goes on has its weights
+            yield from [] if known.get("resume") else problems_of_init(str(value), resolved)
         elif value is not None and not Path(str(value)).exists():
-            yield Problem(key, f"{value} does not exist", "give a run folder or a saved model")
+            yield Problem(key, f"{value} does not exist", "give a run folder")
     for key, value in resolved["paths"].items():
         if key not in PATHS:
             yield Problem(f"paths.{key}", "there is no such path", did_you_mean(str(key), PATHS))

@@ -11,6 +11,7 @@ from loomlab.compose.composer import compose_job
 from loomlab.compose.source import SourceError, read_target
 from loomlab.quoting import override
 from loomlab.text.beside import tokenizer_beside
+from loomlab.text.hub import is_hub_name
 
 AXIS = "tokenizer"
 
@@ -34,7 +35,8 @@ def _place(config: DictConfig) -> str | None:
     if not (init or name):
         return None
     if not source.exists():
-        return None if init else name  # what is not there is reported on its own
+        # What is not there is reported on its own.
+        return None if init and not is_hub_name(init) else init or name
     found = tokenizer_beside(source)
     return None if found is None else str(found.absolute())
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from loomlab.model.standard_settings import Checkpoint, Config
 
-LABELS = ("sequence_classification", "token_classification")  # heads that share no embedding
-
 
 def given_settings(
     model: Config, attention: Config | None, position: Config | None, architecture: str
@@ -30,11 +28,11 @@ def _option(axis: str, node: Config) -> dict[str, Any]:
 
 
 def misfit(
-    source: object, checkpoint: Checkpoint, given: Config, length: int, head: str
+    source: object, checkpoint: Checkpoint, given: Config, length: int, gives_tokens: bool
 ) -> tuple[str, str] | None:
     """Why a checkpoint is none of a model with `given` settings, and what to type; None: it is.
 
-    length: of the sequences; head: that the objective trains.
+    length: of the sequences; gives_tokens: the head may share its matrix with the embedding.
     """
     kind = f"{source} is a {checkpoint.name}"
     if checkpoint.foreign:
@@ -42,7 +40,7 @@ def misfit(
             f"{kind} with {', '.join(checkpoint.foreign)}, which our models do not compute",
             f"train it as it is, by model=hf model.name={source}",
         )
-    unlike = dict(_unlike(checkpoint, given, head))
+    unlike = dict(_unlike(checkpoint, given, gives_tokens))
     if checkpoint.positions and length > checkpoint.positions:
         unlike["sequence_length"] = checkpoint.positions
     if not unlike:
@@ -55,12 +53,14 @@ def misfit(
     )
 
 
-def _unlike(checkpoint: Checkpoint, given: Config, head: str) -> Iterator[tuple[str, Any]]:
+def _unlike(
+    checkpoint: Checkpoint, given: Config, gives_tokens: bool
+) -> Iterator[tuple[str, Any]]:
     """Settings to type, those that say what a model is first."""
     wanted = checkpoint.settings
     for key in sorted(wanted, key=lambda key: ("." in key, not key.startswith("model"))):
         value = wanted[key]
-        if not _same(given.get(key), value) and not (key == "model.tied" and head in LABELS):
+        if not _same(given.get(key), value) and (gives_tokens or key != "model.tied"):
             yield key, value
     width, gated = wanted["model.width"], 2 / 3 if wanted["model.activation"] == "swiglu" else 1
     ratio = given.get("model.mlp_ratio")

@@ -74,14 +74,18 @@ class Names:
     first_row: str = ""
 
     def pairs(self, layers: int, kind: str) -> Iterator[Pair]:
-        """All pairs of a model of so many blocks, of our class `kind`, by their whole names."""
+        """All pairs of a model of so many blocks, of our class `kind`, by their whole names.
+
+        Of another class the trunk alone.
+        """
         for pair in self.outside:
             yield _within(pair, OURS, self.trunk)
         for number in range(layers):
             for pair in self.inside:
                 block = self.trunk + self.block.format(number)
                 yield _within(pair, f"{OURS}layers.{number}.", block)
-        yield from self.heads[kind].pairs
+        if kind in self.heads:
+            yield from self.heads[kind].pairs
 
 
 def _within(pair: Pair, ours: str, theirs: str) -> Pair:

@@ -5,9 +5,13 @@ Read from its config.json, without torch, so that what does not fit is said befo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from loomlab.errors import InputError
 
 Config = Mapping[str, Any]
 THEIR_ACTIVATION = {
@@ -177,17 +181,36 @@ KINDS = {
 }  # fmt: skip
 
 
+def config_beside(weights: Path) -> dict[str, Any]:
+    """The config.json of a folder or of a file of weights; empty where none can be read."""
+    path = (weights if weights.is_dir() else weights.parent) / "config.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def checkpoint_of(config: Config) -> Checkpoint | None:
     """What the config.json of a checkpoint says; None if its type is none that we know.
 
     Raises:
-        KeyError: it lacks a size.
+        InputError: it lacks a size.
     """
     kind = KINDS.get(str(config.get("model_type")))
     if kind is None:
         return None
     told = kind.defaults | dict(config)
-    settings = kind.read(told)
+    try:
+        return _checkpoint(kind, told, kind.read(told))
+    except KeyError as error:
+        raise InputError(
+            f"the config.json of this {kind.name} has no {error.args[0]}; give a folder written "
+            "by save_pretrained"
+        ) from error
+
+
+def _checkpoint(kind: Kind, told: Config, settings: dict[str, Any]) -> Checkpoint:
     width, heads = settings["model.width"], settings["model.heads"]
     inner = told.get("n_inner", told.get("intermediate_size")) or 4 * width
     learned = settings["position"] == "learned"

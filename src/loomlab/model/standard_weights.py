@@ -66,10 +66,10 @@ def to_ours(
     """
     left = _renamed(found, names)
     ours: dict[str, Tensor] = {}
-    head = names.heads[kind]
+    head = names.heads.get(kind)
     for pair in names.pairs(sizes.layers, kind):
         in_trunk = all(name.startswith(names.trunk) for name in pair.theirs)
-        if in_trunk or not head.labels or of_class == head.kind:
+        if in_trunk or (head and (not head.labels or of_class == head.kind)):
             ours |= _joined(left, pair, sizes, own)
     if names.first_row:
         table = left.pop(f"{names.trunk}{names.first_row}.weight", None)
@@ -97,25 +97,25 @@ def _renamed(found: Mapping[str, Tensor], names: Names) -> dict[str, Tensor]:
 def _joined(
     left: dict[str, Tensor], pair: Pair, sizes: Sizes, own: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The weight and the bias of a layer of ours, taken out of what is left of theirs."""
-    if not all(f"{name}.weight" in left for name in pair.theirs):
-        return {}
+    """The weight and the bias of a layer of ours, taken out of what is left of theirs.
+
+    A head that shares the embedding's weight may have a bias alone.
+    """
     made = {}
     for part in PARTS:
-        rows = list(_taken(left, pair, sizes, part))
-        if rows:
-            made[f"{pair.ours}.{part}"] = pair.order.back(torch.cat(rows), sizes.heads)
-    weight, bias = made[f"{pair.ours}.weight"], f"{pair.ours}.bias"
-    if bias in own and bias not in made:
+        if all(f"{name}.{part}" in left for name in pair.theirs):
+            rows = torch.cat(list(_taken(left, pair, sizes, part)))
+            made[f"{pair.ours}.{part}"] = pair.order.back(rows, sizes.heads)
+    weight, bias = made.get(f"{pair.ours}.weight"), f"{pair.ours}.bias"
+    if weight is not None and bias in own and bias not in made:
         made[bias] = weight.new_zeros(len(weight))
     return made
 
 
 def _taken(left: dict[str, Tensor], pair: Pair, sizes: Sizes, part: str) -> Iterator[Tensor]:
     for place, name in enumerate(pair.theirs):
-        rows = left.pop(f"{name}.{part}", None)
-        if rows is not None:
-            yield _repeated(rows, sizes) if pair.by_group and place else rows
+        rows = left.pop(f"{name}.{part}")
+        yield _repeated(rows, sizes) if pair.by_group and place else rows
 
 
 def _repeated(rows: Tensor, sizes: Sizes) -> Tensor:

@@ -28,7 +28,7 @@ from loomlab.parallelism.base import Parallelism, global_rank
 from loomlab.regularization.base import Regularization
 from loomlab.run.budget import schedule_context, total_steps
 from loomlab.run.folder import RunFolder
-from loomlab.run.initial_weights import load_initial_weights
+from loomlab.run.initial_weights import load_initial_weights, shape_as_before
 from loomlab.run.kept_tokenizer import kept_tokenizer
 from loomlab.run.metrics_file import MetricsFile
 from loomlab.run.own_groups import OwnGroups
@@ -87,10 +87,13 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
         config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0,
         tokenizer=kept_tokenizer(folder) if config.resume else None, own=own,
     )  # fmt: skip
-    if weights := weights_of(config, getattr(make(config.model).func, "named_weights", None)):
+    weights = weights_of(config, getattr(make(config.model).func, "named_weights", None))
+    if weights and not config.resume:  # then state and tokenizer are those of the run
         require_paired(*weights, corpus.hf_tokenizer)
     model = build_model(config, corpus, own)
-    if config.init:
+    if config.init and config.resume:
+        shape_as_before(model, Path(config.init))
+    elif config.init:
         load_initial_weights(model, Path(config.init), trains=compressed)
     compression = compression_of(config, corpus, own) if compressed else []
     regularization = [own.give(make(node))() for node in config.regularization.values()]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from loomlab.errors import InputError
 from loomlab.model.reshaped import MARKER, rebuild
 from loomlab.optimizer.layers import trunk_prefix
-from loomlab.run.weight_source import read_source
+from loomlab.run.standard_source import by_our_names
+from loomlab.run.weight_source import config_of, read_source
 
 log = logging.getLogger("loomlab")
 MENTIONED = 4  # keys that a refusal or the log names
@@ -29,12 +30,12 @@ class Fit:
 
 
 def load_initial_weights(model: nn.Module, source: Path, trains: bool = True) -> None:
-    """Load a run folder, model folder, safetensors file or checkpoint into a model.
+    """Load a run folder, model folder, safetensors file, checkpoint or name of the hub.
 
-    The trunk must fit; of a head, what has the same names and shapes is taken, the rest of it is
-    left out and stays as it was initialized. One line of the log says which. Layers that
-    compression put in place of others take their places here, too, if they can be trained or the
-    model is not to be (`trains`).
+    One of Transformers is put into ours where ours computes the same. The trunk must fit; of a
+    head, what has the same names and shapes is taken, the rest of it is left out and stays as it
+    was initialized. One line of the log says which. Layers that compression put in place of others
+    take their places here, too, if they can be trained or the model is not to be (`trains`).
 
     Raises:
         InputError: no weights there, a trunk that differs (the keys are named), or integers that
@@ -43,12 +44,22 @@ def load_initial_weights(model: nn.Module, source: Path, trains: bool = True) ->
     found = read_source(source)
     if found.reshaped:
         _reshape(model, found.reshaped, source, trains)
-    fit = fit_weights(model, found.weights, source)
+    weights = by_our_names(model, found.weights, found.config, source)
+    fit = fit_weights(model, weights, source)
     model.load_state_dict(fit.taken, strict=False)
     log.info(
         "init=%s: taken: %s; dropped: %s; new: %s",
         source, _grouped(list(fit.taken), trunk_prefix(model)), _few(fit.dropped), _few(fit.new),
     )  # fmt: skip
+
+
+def shape_as_before(model: nn.Module, source: Path) -> None:
+    """Make the layers of a run that goes on as its source had them: its state has the weights.
+
+    The source need not be there any more, unless compression had put layers into it.
+    """
+    if reshaped := config_of(source).get(MARKER):
+        _reshape(model, reshaped, source, trains=True)
 
 
 def _reshape(

@@ -3,12 +3,15 @@
 The libraries alone retry an unreachable hub for 47 s before they say so.
 """
 
+import json
 import os
+import re
 from pathlib import Path
 
-from loomlab.errors import InputError
+from loomlab.errors import InputError, first_line
 from loomlab.reach import answers
 
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 TRUE = {"1", "on", "yes", "true"}
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt"),
@@ -39,15 +42,63 @@ def require_files(key: str, name: str, files: tuple[str, ...], content: str) -> 
                 "give a folder written by save_pretrained."
             )
         return True
-    from huggingface_hub import try_to_load_from_cache
-
     reachable = not offline() and hub_answers()
-    if reachable or any(isinstance(try_to_load_from_cache(name, f), str) for f in files):
+    if reachable or any(cached(name, file) for file in files):
         return not reachable
     raise InputError(
         f"{key}={name} is no local folder, is not in the local cache, and the hub cannot be "
         f"reached: give a local folder with {content} ({key}=/path/to/folder)."
     )
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text can name something on the hub: owner/name, and no folder is called owner."""
+    return bool(HUB_NAME.fullmatch(text)) and not Path(text).parent.exists()
+
+
+def cached(name: str, file: str = "config.json") -> Path | None:
+    """A file of `name` on the hub where it lies in the local cache, if it does."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, file)
+    return Path(found) if isinstance(found, str) else None
+
+
+def fetched_weights(key: str, name: str, files: tuple[str, ...]) -> Path:
+    """The folder in the local cache with config.json and the first of `files` that there is.
+
+    A file that ends in .index.json comes with those that it names. Nothing is fetched twice, and
+    nothing at all where the hub is out of reach.
+
+    Raises:
+        InputError: it is not there, or cannot be had.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+    local = require_files(key, name, ("config.json",), f"config.json and {files[0]}")
+
+    def fetch(file: str) -> Path:
+        return Path(hf_hub_download(name, file, local_files_only=local))
+
+    try:
+        folder = fetch("config.json").parent
+        for file in files:
+            try:
+                path = fetch(file)
+            except EntryNotFoundError:
+                continue
+            if file.endswith(".index.json"):
+                told = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+                for part in sorted(set(told.values())):
+                    fetch(part)
+            break
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{key}={name} is no local folder and cannot be had from the hub "
+            f"({first_line(error)}): give a local folder with config.json and {files[0]}"
+        ) from error
+    return folder
 
 
 def offline() -> bool:
