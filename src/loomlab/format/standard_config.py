@@ -45,13 +45,13 @@ def _rotary(model: Any) -> dict[str, Any]:
 def gpt2(model: Any) -> GPT2Config:
     """GPT-2's, whose classifiers of tokens drop out as ours do."""
     config = model.config
+    shared = _shared(model) | {"classifier_dropout": config.dropout}
     return GPT2Config(
-        **_shared(model), n_positions=config.context_length, n_embd=config.width,
+        **shared, n_positions=config.context_length, n_embd=config.width,
         layer_norm_epsilon=config.norm_epsilon, n_layer=config.layers, n_head=config.heads,
         n_inner=model.blocks()[0].mlp.out.in_features,
         activation_function=THEIR_ACTIVATION[config.activation], resid_pdrop=config.dropout,
         embd_pdrop=config.embedding_dropout, attn_pdrop=config.attention_dropout,
-        classifier_dropout=config.dropout,
     )  # fmt: skip
 
 

@@ -236,6 +236,6 @@ def _foreign(kind: Kind, told: Config, settings: Config) -> Iterator[str]:
         yield f"head_dim={told['head_dim']} beside {heads} heads of a width of {width}"
     if settings["position"] == "rope":
         turned = rope(told)
-        for name, known in (("rope_type", "default"), ("partial_rotary_factor", 1.0)):
-            if turned[name] != known:
+        for name, plain in (("rope_type", "default"), ("partial_rotary_factor", 1.0)):
+            if turned[name] != plain:
                 yield f"{name}={turned[name]}"
