@@ -5,9 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from transformers import GPT2Config
 
 from loomlab.compose.gate import check
 from loomlab.entry import options
+from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
 from loomlab.sweep.plan import plan
 
@@ -57,8 +59,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny = {"n_layer": 1, "n_head": 2, "n_embd": 16}
     sizes = {"config": tiny, "vocab_size": 50, "context_length": 24}
     trained = HFModel(architecture_type="gpt2", **sizes).build("causal_lm")
-    for folder in ("checkpoint", "run/model"):
-        trained.save_pretrained(place / folder)
+    trained.save_pretrained(place / "checkpoint")
+    GPTConfig(layers=1, width=16, heads=2).build("causal_lm").save_pretrained(place / "run/model")
+    GPT2Config().save_pretrained(place / "gpt2")  # a gate reads no weights
     return place
 
 
@@ -71,6 +74,7 @@ def placed(place: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "RUN_DIR": str(place / "run"),
         "/data/wikitext": str(place / "wikitext"),
         "my/checkpoint": str(place / "checkpoint"),
+        "openai-community/gpt2": str(place / "gpt2"),
         "outputs/2026-01-31/12-00-00-gpt-clm": str(place / "run"),
     }
 
