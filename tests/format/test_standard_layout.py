@@ -5,14 +5,19 @@ import torch
 from transformers import (
     BertForMaskedLM,
     BertForSequenceClassification,
+    BertForTokenClassification,
     GPT2ForSequenceClassification,
+    GPT2ForTokenClassification,
     GPT2LMHeadModel,
     GPTNeoXForCausalLM,
     GPTNeoXForSequenceClassification,
+    GPTNeoXForTokenClassification,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
+    LlamaForTokenClassification,
     MistralForCausalLM,
     MistralForSequenceClassification,
+    MistralForTokenClassification,
 )
 
 from loomlab.format.standard_layout import standard_layout, why_not_standard
@@ -127,3 +132,26 @@ def test_classifiers_too(kind: str, settings: dict, expected: type):
     ids[0, 7:], mask[0, 7:] = 39, 0
     given = {"input_ids": ids, "attention_mask": mask}
     torch.testing.assert_close(made(**given).logits, ours(**given).logits, atol=1e-5, rtol=1e-5)
+
+
+OF_TOKENS = (
+    GPT2ForTokenClassification, GPTNeoXForTokenClassification, LlamaForTokenClassification,
+    MistralForTokenClassification, BertForTokenClassification,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "expected"),
+    [(*shape[:2], labels) for shape, labels in zip(SHAPES, OF_TOKENS, strict=True)],
+    ids=lambda v: str(v)[:40],
+)
+@torch.no_grad()
+def test_classifiers_of_tokens_too(kind: str, settings: dict, expected: type):
+    torch.manual_seed(0)
+    config = KINDS[kind][0](**SIZES, **{"bias": True, **LABELS, **settings, "dropout": 0.2})
+    ours = config.build("token_classification").eval()
+    made = standard_layout(ours)
+    assert type(made) is expected
+    assert made.config.id2label == config.id2label
+    ids = torch.randint(39, (2, 12))
+    torch.testing.assert_close(made(ids).logits, ours(ids).logits, atol=1e-5, rtol=1e-5)

@@ -127,6 +127,9 @@ def test_another_trunk_is_refused_whatever_the_head(tmp_path: Path, settings: di
 
 def test_weights_with_nothing_in_common_are_refused(finish: Finish, tmp_path: Path):
     hf_bert(BertForMaskedLM, 0).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"is a BERT of 1 layer, .* type model=bert model\.norm"):
+        finish(f"init={tmp_path}")
+    (tmp_path / "config.json").unlink()
     with pytest.raises(InputError, match=r"do not fit this model: transformer\..* is missing"):
         finish(f"init={tmp_path}")
 

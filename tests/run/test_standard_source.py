@@ -1,17 +1,13 @@
 """Checkpoints of Transformers start our models: the same logits, or a refusal by name."""
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from transformers import (
-    AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
@@ -30,14 +26,11 @@ from transformers import (
     MistralForCausalLM,
 )
 
-import loomlab
 from loomlab.errors import InputError
 from loomlab.format.safetensors import Safetensors
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights
-from loomlab.run.metrics_file import read_metrics
 
 SIZES = {"layers": 2, "width": 16, "heads": 4, "vocab_size": 40, "context_length": 12}
 HF = {"vocab_size": 40, "num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 4,
@@ -256,83 +249,3 @@ def test_another_model_is_refused_with_what_to_type(tmp_path: Path):
         r"model of this run is another; type model\.layers=2 model\.tied=true$",
     ):
         load_initial_weights(ours("gpt2", layers=1, tied=False), tmp_path)
-
-
-@pytest.fixture(scope="module")
-def saved(local_copies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A GPT-2 with its tokenizer, as save_pretrained leaves them."""
-    folder = tmp_path_factory.mktemp("gpt2")
-    tokenizer = AutoTokenizer.from_pretrained(local_copies / "tokenizer")
-    theirs(
-        GPT2LMHeadModel, GPT2Config(**{**GPT2.to_dict(), "vocab_size": len(tokenizer)})
-    ).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-FITTING = ["model.layers=2", "model.width=16", "model.heads=4"]
-STILL = ["optimizer=sgd", "optimizer.lr=1e-30", "scheduler=constant", "sequence_length=12"]
-
-
-@pytest.fixture
-def run(tiny: Callable[..., list[str]]) -> Callable[..., loomlab.Run]:
-    """Train from Python, through all gates, with the tokenizer of the weights."""
-
-    def trained(*overrides: str, folder: str = "run") -> loomlab.Run:
-        usual = [o for o in tiny(*STILL, folder=folder) if o != "tokenizer=byte"]
-        return loomlab.train(*usual, *overrides)
-
-    return trained
-
-
-def first_loss(run: loomlab.Run) -> float:
-    rows = read_metrics(RunFolder(run.path).metrics)
-    return next(float(row["val/loss"]) for row in rows if "val/loss" in row)
-
-
-def test_a_run_begins_as_transformers_would_and_goes_on_without_its_source(
-    run: Callable[..., loomlab.Run], saved: Path, tmp_path: Path
-):
-    source = Path(shutil.copytree(saved, tmp_path / "source"))
-    as_it_is = run("model=hf", f"model.name={source}", folder="hf")
-    begun = run(*FITTING, f"init={source}", "callbacks=[checkpoint]")
-    assert first_loss(begun) == pytest.approx(first_loss(as_it_is), abs=1e-4)
-    shutil.rmtree(source)
-    longer = loomlab.train(f"resume={begun.path}", "budget.steps=3")
-    assert longer.summary["status"] == "finished"
-    assert longer.summary["steps"] == 3
-
-
-def test_a_name_of_the_hub_starts_a_run(
-    run: Callable[..., loomlab.Run], saved: Path, tmp_path: Path, monkeypatch
-):
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    model, commit = tmp_path / "hub" / "models--some--body", "c" * 40
-    shutil.copytree(saved, model / "snapshots" / commit)
-    (model / "refs").mkdir()
-    (model / "refs" / "main").write_text(commit)
-    made = run(*FITTING, "init=some/body", "budget.steps=1")
-    given = load_file(saved / "model.safetensors")["transformer.wte.weight"]
-    kept = load_file(RunFolder(made.path).model / "model.safetensors")[
-        "transformer.embedding.weight"
-    ]
-    assert torch.equal(kept, given)
-
-
-def test_another_tokenizer_is_refused(run: Callable[..., loomlab.Run], saved: Path):
-    with pytest.raises(InputError, match=r"init=.* were trained with another tokenizer"):
-        run(*FITTING, f"init={saved}", "tokenizer=byte")
-
-
-def test_classes_adapters_rates_by_layer_and_layers_at_rest(
-    run: Callable[..., loomlab.Run], saved: Path, tmp_path: Path
-):
-    rows = tmp_path / "rows.csv"
-    rows.write_text("text,label\n" + "a fine film,1\na bad one,0\n" * 8)
-    made = run(
-        *FITTING, f"init={saved}", "objective=classification", "corpus=labelled",
-"compression=[lora]", "freeze=[embeddings]",
-        "layer_decay=0.9", "budget.steps=1",
-        f"corpus.path={rows}",
-    )  # fmt: skip
-    assert made.summary["status"] == "finished"

@@ -45,10 +45,12 @@ def misfit(
         unlike["sequence_length"] = checkpoint.positions
     if not unlike:
         return None
-    sizes = checkpoint.settings
+    layers, width, heads = (
+        checkpoint.settings[f"model.{name}"] for name in ("layers", "width", "heads")
+    )
     return (
-        f"{kind} of {sizes['model.layers']} layers, {sizes['model.width']} wide, "
-        f"{sizes['model.heads']} heads, and the model of this run is another",
+        f"{kind} of {layers} layer{'s' * (layers > 1)}, {width} wide, "
+        f"{heads} head{'s' * (heads > 1)}, and the model of this run is another",
         f"type {' '.join(f'{key}={_typed(value)}' for key, value in unlike.items())}",
     )
 
