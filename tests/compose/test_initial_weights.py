@@ -75,7 +75,7 @@ def test_a_name_of_the_hub(
     (said,) = problems("init=some/body", "tokenizer=byte")
     assert said == (
         "init: some/body is no local folder, is not in the local cache, and the hub cannot be "
-        "reached: give a local folder with config.json and model.safetensors "
+        "reached: give a local folder with config.json and weights "
         "(init=/path/to/folder)."
     )
     assert unreachable_hub == [1.0]

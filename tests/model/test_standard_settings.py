@@ -86,6 +86,17 @@ def test_a_size_that_is_missing_is_named():
         checkpoint_of({key: BERT[key] for key in BERT if key != "hidden_size"})
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{"hidden_size": "384"}, {"num_attention_heads": 0}, {"num_hidden_layers": None},
+     {"architectures": 3}],
+    ids=str,
+)  # fmt: skip
+def test_values_of_another_kind_are_refused(more: dict[str, Any]):
+    with pytest.raises(InputError, match=r"config\.json of this BERT has a value of another kind"):
+        checkpoint_of(BERT | more)
+
+
 def test_a_config_beside_weights(tmp_path: Path):
     assert config_beside(tmp_path) == config_beside(tmp_path / "model.safetensors") == {}
     for text, found in ((json.dumps(GPT2), GPT2), ("[1]", {}), ("no json", {})):

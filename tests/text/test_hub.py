@@ -63,3 +63,33 @@ def test_a_folder_needs_what_is_loaded_from_it(tmp_path):
         (tmp_path / name).touch()
         assert hub.require_tokenizer(str(tmp_path))
         (tmp_path / name).unlink()
+
+
+def test_weights_of_the_hub_lie_in_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first kind that there is, with all files that an index names."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "models--me--tiny" / "snapshots" / ("c" * 40)
+    folder.mkdir(parents=True)
+    (folder.parents[1] / "refs").mkdir()
+    (folder.parents[1] / "refs" / "main").write_text(folder.name)
+    (folder / "config.json").write_text("{}")
+    kinds = ("whole.safetensors", "parts.safetensors.index.json", "old.bin")
+    assert hub.fetched("init", "me/tiny") == hub.fetched("init", "me/tiny", kinds) == folder
+    (folder / kinds[1]).write_text('{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}')
+    (folder / "1.safetensors").touch()
+    with pytest.raises(InputError, match=r"init=me/tiny does not exist as a folder, and cannot"):
+        hub.fetched("init", "me/tiny", kinds)
+    (folder / "2.safetensors").touch()
+    assert hub.fetched("init", "me/tiny", kinds) == folder
+    (folder / kinds[0]).touch()
+    (folder / "2.safetensors").unlink()
+    assert hub.fetched("init", "me/tiny", kinds) == folder, "the parts are not asked for"
+
+
+def test_what_can_be_a_name_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").mkdir()
+    assert hub.is_hub_name("openai-community/gpt2")
+    for path in ("outputs/run", "gpt2", "./gpt2", "/a/b", "a/b/c", "~/gpt2", "a/"):
+        assert not hub.is_hub_name(path), path

@@ -11,13 +11,16 @@ from loomlab.compose.source import SourceError, read_target
 from loomlab.errors import InputError
 from loomlab.model.standard_misfit import given_settings, misfit
 from loomlab.model.standard_settings import checkpoint_of, config_beside
-from loomlab.text.hub import cached, is_hub_name, require_files
+from loomlab.text.hub import cached, fetched, is_hub_name
 
 TOKENS = ("causal_lm", "masked_lm")  # heads that give tokens
 
 
 def problems_of_init(init: str, resolved: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with `init` for a resolved config, found without reading any weights."""
+    """What is wrong with `init` for a resolved config, without reading any weights.
+
+    Of a model of the hub that is not in the local cache, its config.json is fetched.
+    """
     source = Path(init)
     if source.exists():
         told = config_beside(source / "model") or config_beside(source)
@@ -25,14 +28,12 @@ def problems_of_init(init: str, resolved: Mapping[str, Any]) -> Iterator[Problem
         what = f"{init} does not exist"
         yield Problem("init", what, "give a run folder, a saved model or its name on the hub")
         return
-    elif config := cached(init):
-        told = config_beside(config)
     else:
         try:
-            require_files("init", init, ("config.json",), "config.json and model.safetensors")
+            told = config_beside(cached(init) or fetched("init", init))
         except InputError as error:
             yield Problem("init", str(error).removeprefix("init="))
-        return  # on the hub: read once it has been fetched
+            return
     yield from _misfits(init, told, resolved)
 
 

@@ -134,6 +134,7 @@ def rope(told: Config) -> dict[str, Any]:
 
 
 ACTIVATED = tuple(OUR_ACTIVATION)
+INSTEAD = "give a folder written by save_pretrained"
 BOTH = {
     "tie_word_embeddings": True, "hidden_act": "gelu", "quantization_config": None,
     "add_cross_attention": False, "architectures": None,
@@ -195,7 +196,7 @@ def checkpoint_of(config: Config) -> Checkpoint | None:
     """What the config.json of a checkpoint says; None if its type is none that we know.
 
     Raises:
-        InputError: it lacks a size.
+        InputError: it lacks a size, or has something else in its place.
     """
     kind = KINDS.get(str(config.get("model_type")))
     if kind is None:
@@ -204,14 +205,18 @@ def checkpoint_of(config: Config) -> Checkpoint | None:
     try:
         return _checkpoint(kind, told, kind.read(told))
     except KeyError as error:
-        raise InputError(
-            f"the config.json of this {kind.name} has no {error.args[0]}; give a folder written "
-            "by save_pretrained"
-        ) from error
+        what = f"has no {error.args[0]}"
+        raise InputError(f"the config.json of this {kind.name} {what}; {INSTEAD}") from error
+    except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        what = "has a value of another kind than its model's"
+        raise InputError(f"the config.json of this {kind.name} {what}; {INSTEAD}") from error
 
 
 def _checkpoint(kind: Kind, told: Config, settings: dict[str, Any]) -> Checkpoint:
-    width, heads = settings["model.width"], settings["model.heads"]
+    numbers = [settings[f"model.{name}"] for name in ("layers", "width", "heads")]
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise TypeError
+    _, width, heads = numbers
     inner = told.get("n_inner", told.get("intermediate_size")) or 4 * width
     learned = settings["position"] == "learned"
     return Checkpoint(

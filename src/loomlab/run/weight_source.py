@@ -18,7 +18,7 @@ from loomlab.errors import InputError
 from loomlab.model.reshaped import MARKER
 from loomlab.model.standard_settings import config_beside
 from loomlab.text.beside import CHECKPOINT
-from loomlab.text.hub import fetched_weights, is_hub_name
+from loomlab.text.hub import fetched, is_hub_name
 
 WEIGHTS = "model.safetensors"
 INDEX = ".index.json"
@@ -51,7 +51,7 @@ def read_source(source: Path) -> WeightSource:
     """
     place = source
     if not source.exists() and is_hub_name(str(source)):
-        place = fetched_weights("init", str(source), FILES)
+        place = fetched("init", str(source), FILES)
     candidates = [folder / name for folder in (place / "model", place) for name in FILES]
     path = next((p for p in [*candidates, place] if p.is_file()), None)
     if path is None:

@@ -12,6 +12,7 @@ from loomlab.errors import InputError, first_line
 from loomlab.reach import answers
 
 HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+CHECKPOINT = "config.json and weights"
 TRUE = {"1", "on", "yes", "true"}
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt"),
@@ -25,7 +26,7 @@ def require_checkpoint(name: str) -> bool:
     Raises:
         InputError: neither a folder, nor in the local cache, nor is the hub within reach.
     """
-    return require_files("model.name", name, ("config.json",), "config.json and weights")
+    return require_files("model.name", name, ("config.json",), CHECKPOINT)
 
 
 def require_tokenizer(name: str) -> bool:
@@ -64,10 +65,10 @@ def cached(name: str, file: str = "config.json") -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def fetched_weights(key: str, name: str, files: tuple[str, ...]) -> Path:
-    """The folder in the local cache with config.json and the first of `files` that there is.
+def fetched(key: str, name: str, weights: tuple[str, ...] = ()) -> Path:
+    """The folder in the local cache with config.json and the first file of `weights` there is.
 
-    A file that ends in .index.json comes with those that it names. Nothing is fetched twice, and
+    One that ends in .index.json comes with those that it names. Nothing is fetched twice, and
     nothing at all where the hub is out of reach.
 
     Raises:
@@ -76,14 +77,14 @@ def fetched_weights(key: str, name: str, files: tuple[str, ...]) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
-    local = require_files(key, name, ("config.json",), f"config.json and {files[0]}")
+    local = require_files(key, name, ("config.json",), CHECKPOINT)
 
     def fetch(file: str) -> Path:
         return Path(hf_hub_download(name, file, local_files_only=local))
 
     try:
         folder = fetch("config.json").parent
-        for file in files:
+        for file in weights:
             try:
                 path = fetch(file)
             except EntryNotFoundError:
@@ -95,8 +96,8 @@ def fetched_weights(key: str, name: str, files: tuple[str, ...]) -> Path:
             break
     except (HfHubHTTPError, HFValidationError, OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{key}={name} is no local folder and cannot be had from the hub "
-            f"({first_line(error)}): give a local folder with config.json and {files[0]}"
+            f"{key}={name} does not exist as a folder, and cannot be had from the hub "
+            f"({first_line(error)}): give a local folder with {CHECKPOINT}"
         ) from error
     return folder
 
