@@ -76,6 +76,16 @@ CASES = {
 }  # fmt: skip
 
 
+CHANGED = {
+    "heads of keys and values are repeated": (
+        "llama of few kv heads", "llama with biases", "mistral",
+    ),
+    "biases that it lacks begin at zero": ("gpt_neox", "llama with biases"),
+    "the vector of its first segment is added to every position": ("bert",),
+    "the first 12 of its": ("gpt2", "gpt2 of relu", "bert"),
+}  # fmt: skip
+
+
 def theirs(kind: type, config: Any) -> Any:
     """A model all of whose weights and biases count."""
     torch.manual_seed(0)
@@ -105,12 +115,17 @@ def same_logits(one: torch.nn.Module, other: torch.nn.Module) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_checkpoint_gives_the_same_logits(case: str, tmp_path: Path):
+def test_a_checkpoint_gives_the_same_logits(
+    case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", "loomlab")
     kind, config, settings = CASES[case]
     source, model = theirs(kind, config), ours(case, **settings)
     source.save_pretrained(tmp_path)
     load_initial_weights(model, tmp_path)
     same_logits(model, source)
+    for note, cases in CHANGED.items():
+        assert (note in caplog.text) == (case in cases), caplog.text
 
 
 @pytest.mark.parametrize("case", CASES)

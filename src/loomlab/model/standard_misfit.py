@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from loomlab.model.standard_settings import Checkpoint, Config
+from loomlab.quoting import to_type
 
 
 def given_settings(
@@ -38,7 +39,7 @@ def misfit(
     if checkpoint.foreign:
         return (
             f"{kind} with {', '.join(checkpoint.foreign)}, which our models do not compute",
-            f"train it as it is, by model=hf model.name={source}",
+            f"train it as it is, by model=hf {to_type('model.name', source)}",
         )
     unlike = dict(_unlike(checkpoint, given, gives_tokens))
     if checkpoint.positions and length > checkpoint.positions:

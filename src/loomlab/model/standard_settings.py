@@ -28,8 +28,9 @@ class Checkpoint:
     """What a config.json says of a model, in our words.
 
     settings: by the key of an override; hidden: width inside the MLP; positions: that it has
-    vectors of, 0 without such; groups: heads with keys and values of their own; foreign: what it
-    computes that no setting of ours does.
+    vectors of, 0 without such; groups: heads with keys and values of their own; partly_biased: of
+    layers that have a bias in ours, some have none; foreign: what it computes that no setting of
+    ours does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Checkpoint:
     groups: int
     vocabulary: int
     of_class: str | None
+    partly_biased: bool
     foreign: tuple[str, ...]
 
 
@@ -227,6 +229,8 @@ def _checkpoint(kind: Kind, told: Config, settings: dict[str, Any]) -> Checkpoin
         groups=told.get("num_key_value_heads") or heads,
         vocabulary=told["vocab_size"],
         of_class=next(iter(told["architectures"] or ()), None),
+        partly_biased=settings["model.bias"]
+        and not all(told.get(name, True) for name in ("attention_bias", "mlp_bias")),
         foreign=tuple(_foreign(kind, told, settings)),
     )
 

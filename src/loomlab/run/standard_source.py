@@ -94,5 +94,7 @@ def _changes(weights: dict[str, Tensor], checkpoint: Checkpoint, names: Names) -
             f"its {checkpoint.groups} heads of keys and values are repeated for the {heads} heads "
             "they serve"
         )
+    if checkpoint.partly_biased:
+        yield "biases that it lacks begin at zero"
     if names.first_row and any(names.first_row in key for key in weights):
         yield "the vector of its first segment is added to every position"
