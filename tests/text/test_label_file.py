@@ -31,13 +31,13 @@ def written(tmp_path: Path) -> LabelFile:
 
 def test_labels_come_back(written: LabelFile):
     assert len(written) == 4
-    assert written.multi_hot([0, 1, 2, 3]).tolist() == HOT
-    assert written.multi_hot([3, 1]).tolist() == [HOT[3], HOT[1]]
-    assert written.multi_hot([0]).dtype == np.float32
+    assert written.targets([0, 1, 2, 3]).tolist() == HOT
+    assert written.targets([3, 1]).tolist() == [HOT[3], HOT[1]]
+    assert written.targets([0]).dtype == np.float32
     assert written.manifest.counts == [1, 1, 2]
     assert written.manifest.not_single == "x.csv, line 3: 2 labels"
     again = pickle.loads(pickle.dumps(written))
-    assert again.multi_hot([1]).tolist() == [HOT[1]]
+    assert again.targets([1]).tolist() == [HOT[1]]
 
 
 def test_rows_of_one_label_each_are_known_as_such(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
         return cached_label_files(tmp_path, "print", lambda s: iter(texts[s]), read, ())
 
     train, validation = files()
-    assert train.multi_hot([0, 1]).tolist() == [[1, 0], [0, 1]]
+    assert train.targets([0, 1]).tolist() == [[1, 0], [0, 1]]
     assert (len(train), len(validation)) == (2, 1)
     before = len(asked)
     files()
@@ -82,7 +82,7 @@ def test_files_are_cached_mended_and_skip_blank_documents(tmp_path: Path):
     for damaged in (train, validation):
         (damaged.folder / "labels.bin").write_bytes(b"")
         again = files()
-        assert [file.multi_hot([len(file) - 1]).tolist() for file in again] == [[[0, 1]], [[1, 0]]]
+        assert [file.targets([len(file) - 1]).tolist() for file in again] == [[[0, 1]], [[1, 0]]]
     assert len(asked) == 3 * before
 
 
@@ -96,7 +96,7 @@ def test_names_in_another_order_and_other_documents_are_other_files(tmp_path: Pa
     assert [read("print", *given).manifest.names for given in ("", "ab", "ba")] == [
         *(["a", "b"], ["a", "b"], ["b", "a"])
     ]
-    assert read("print", "b", "a").multi_hot([0]).tolist() == [[0, 1]]
+    assert read("print", "b", "a").targets([0]).tolist() == [[0, 1]]
     assert [len(read(name)) for name in ("print", "other_print")] == [6, 12]
 
 

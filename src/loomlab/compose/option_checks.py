@@ -114,7 +114,7 @@ def _wanted(config: DictConfig) -> dict[str, str]:
 
 def _steps(config: DictConfig, wanted: dict[str, str]) -> int | None:
     """Steps of the run, if the config tells; tokens of a batch of rows are known from the data."""
-    if wanted["reads"] == "rows" and config.budget.tokens is not None:
+    if wanted["reads"] != "windows" and config.budget.tokens is not None:
         return None
     return known_steps(config.budget, _tokens_per_step(config))
 

@@ -31,8 +31,11 @@ class Distill(Compression):
     stage = 10  # before anything is frozen or pruned
     tensor_parallel = True
     cut_up = True
-    requires = {"model.trained_by": ("gradient",)}
-    because = {"model.trained_by": "what is added is a loss, and counting has none"}
+    requires = {"model.trained_by": ("gradient",), "objective.distribution": (True,)}
+    because = {
+        "model.trained_by": "what is added is a loss, and counting has none",
+        "objective.distribution": "a teacher of numbers has no probabilities to learn from",
+    }
     problem_check = "loomlab.compression.distill_checks.problems"
     inner: Inner | None = None
 

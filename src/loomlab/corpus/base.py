@@ -35,8 +35,8 @@ class Corpus(LightningDataModule, Source):
     samples. document_mask: also hand out the document of each token, so that attention can stop
     at document ends. batch_size is per process and micro-step. `collate` (set from outside)
     turns Samples into a batch; without it the loaders yield Samples. reads: "windows", or "rows"
-    for one document a sample, which a labelled corpus can give. Without a tokenizer it only lists
-    its documents.
+    for one document a sample, which a labelled corpus can give, or "numbers" for the same where
+    labels are numbers. Without a tokenizer it only lists its documents.
     """
 
     def __init__(

@@ -3,7 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from loomlab.corpus.of_files import LabelledFilesCorpus
+from loomlab.text.label_file import LabelFile
 from loomlab.text.labelled_files import LabelledFiles
+from loomlab.text.number_file import NumberFile, cached_number_files
 
 
 class Labelled(LabelledFilesCorpus):
@@ -13,10 +15,12 @@ class Labelled(LabelledFilesCorpus):
     `label_key`; several labels are a list, or a text with `separator` (such as "|") in it. Held
     out are the rows of `validation_path`, else every `validation_every`-th row over all files in
     the order of their paths. `labels` names the labels in the order of their numbers; left empty,
-    they are collected from the training rows and sorted. With objective=clm or mlm the text is
+    they are collected from the training rows and sorted. With objective=regression labels are
+    numbers, one or several a row, and `labels` names these. With objective=clm or mlm the text is
     packed and labels are not looked at.
     """
 
+    numbered = True
     problem_check = "loomlab.text.labelled_check.problems"
 
     def __init__(
@@ -37,4 +41,12 @@ class Labelled(LabelledFilesCorpus):
         self.source = LabelledFiles(
             path, text_key, label_key, separator, validation_path, validation_every,
             encoding, errors,
+        )  # fmt: skip
+
+    def _labels(self) -> tuple[LabelFile | NumberFile, LabelFile | NumberFile]:
+        if self.reads != "numbers":
+            return super()._labels()
+        return cached_number_files(
+            self.cache_dir, self.known_fingerprint(), self.documents, self.source.numbers,
+            self.given_labels, self.source.label_key,
         )  # fmt: skip

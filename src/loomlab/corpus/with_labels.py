@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, cast
 
 from torch.utils.data import Dataset
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset
 from loomlab.corpus.base import Corpus
 from loomlab.text.class_labels import RowLabels
 from loomlab.text.label_file import LabelFile, cached_label_files
-from loomlab.text.label_set import LabelSet
+from loomlab.text.number_file import NumberFile
 from loomlab.text.rows import Frame, LabelledRows
 from loomlab.text.token_file import TokenFile
 
@@ -23,7 +24,8 @@ class LabelledCorpus(Corpus):
     """A corpus whose documents have labels.
 
     With reads="rows" a sample is one document, cut to sequence_length and padded to the longest
-    of its batch; else its text is packed into windows, as that of any corpus. `given_labels` are
+    of its batch, and so with reads="numbers", where labels are numbers; else its text is packed
+    into windows, as that of any corpus. `given_labels` are
     the names of the labels where the option knows them; empty: those of the training rows.
     """
 
@@ -35,26 +37,23 @@ class LabelledCorpus(Corpus):
         """The labels of each of `documents(split)`, in the same order."""
 
     def _open(self, checksums: bool) -> None:
-        if self.reads == "rows" and not self._opened:  # first: what is wrong is said early
-            self._label_files = dict(zip(("train", "validation"), self._labels(), strict=True))
-            manifest = self._label_files["train"].manifest
-            self.label_set = LabelSet(
-                tuple(manifest.names),
-                tuple(manifest.counts),
-                manifest.documents,
-                self.sequence_length,
-                manifest.not_single or self._label_files["validation"].manifest.not_single,
-            )
+        if self.reads != "windows" and not self._opened:  # first: what is wrong is said early
+            train, validation = self._labels()
+            self._label_files = {"train": train, "validation": validation}
+            self.label_set = train.manifest.label_set(self.sequence_length)
+            if isinstance(validation, LabelFile) and not self.label_set.not_single:
+                not_single = validation.manifest.not_single
+                self.label_set = replace(self.label_set, not_single=not_single)
         super()._open(checksums)
 
-    def _labels(self) -> tuple[LabelFile, LabelFile]:
+    def _labels(self) -> tuple[LabelFile | NumberFile, LabelFile | NumberFile]:
         return cached_label_files(
             self.cache_dir, self.known_fingerprint(), self.documents, self.labels,
             self.given_labels, of_words=self.tagged,
         )  # fmt: skip
 
     def _samples(self, split: str, max_samples: int | None) -> Dataset[Any]:
-        if self.reads != "rows":
+        if self.reads == "windows":
             return super()._samples(split, max_samples)
         rows = self._rows(split, Frame.of(self.hf_tokenizer, self.sequence_length), max_samples)
         if self.rank == 0 and not hasattr(self, "_validation"):  # Lightning calls setup again
@@ -87,6 +86,6 @@ class LabelledCorpus(Corpus):
 
     def _stream_identity(self) -> dict[str, Any]:
         identity = super()._stream_identity()
-        if self.reads == "rows":
+        if self.reads != "windows":
             identity["labels"] = self._label_files["train"].manifest.labels_sha256
         return identity

@@ -20,7 +20,7 @@ VERBS = {
     "evaluate": "held-out numbers of a finished run",
     "generate": "text from a trained decoder",
     "fill": "words for the masks of a text, from a trained encoder",
-    "predict": "labels of texts or words, from a trained classifier",
+    "predict": "labels of texts or words, or numbers, from a trained model",
     "export": "the model of a run in another format, verified",
     "compress": "prune, quantize or factor a finished run without training",
     "validate": "check overrides as `loom train` would, and stop",

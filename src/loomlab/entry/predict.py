@@ -1,4 +1,4 @@
-"""`loom predict RUN_DIR "text" ...`: labels of texts or of their words, from a classifier."""
+"""`loom predict RUN_DIR "text" ...`: labels of texts or of their words, or numbers of texts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ def parser() -> Arguments:
     arguments = Arguments(
         prog="loom predict",
         description="Print label and probability, a tab and the text, one line a text; of a "
-        "tagger those of each word, one line a word, and an empty line after each text. "
+        "tagger those of each word, one line a word, and an empty line after each text; of a "
+        "model of regression its number. "
         "Without texts, each line of the standard input is one.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
@@ -43,8 +44,13 @@ def run(argv: list[str]) -> int:
 def _text_lines(
     model: Any, tokenizer: Any, texts: Iterator[str], length: int, every: bool
 ) -> Iterator[str]:
-    from loomlab.text.prediction import predict_labels
+    from loomlab.model.own_unit import label_unit
+    from loomlab.text.prediction import predict_labels, predict_numbers
 
+    if label_unit(model.config) is not None:
+        for told, numbers in predict_numbers(model, tokenizer, texts, length):
+            yield f"{_numbers(numbers)}\t{told}"
+        return
     for predicted in predict_labels(model, tokenizer, texts, length):
         named = predicted.probabilities if every else predicted.labels
         yield f"{_shown(named, predicted.probabilities)}\t{predicted.text}"
@@ -64,6 +70,12 @@ def _word_lines(
 
 def _shown(names: Iterable[str], probabilities: dict[str, float]) -> str:
     return "  ".join(f"{name} {probabilities[name]:.3f}" for name in names) or "none"
+
+
+def _numbers(numbers: dict[str, float]) -> str:
+    """One alone; several with their names."""
+    shown = [f"{name} {number:.6g}" for name, number in numbers.items()]
+    return "  ".join(shown) if len(shown) > 1 else f"{next(iter(numbers.values())):.6g}"
 
 
 LINES = {"sequence_classification": _text_lines, "token_classification": _word_lines}

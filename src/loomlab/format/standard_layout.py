@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from loomlab.format import standard_config
+from loomlab.model.own_unit import fold_unit, label_unit
 from loomlab.model.reshaped import MARKER
 from loomlab.model.standard_names import BERT, GPT2, GPT_NEOX, LLAMA, MISTRAL, Names
 from loomlab.model.standard_settings import THEIR_ACTIVATION
@@ -43,6 +44,8 @@ class Standard:
         found = to_theirs(model.state_dict(), self.names, sizes, kind)
         wrong = theirs.load_state_dict(found, strict=False).unexpected_keys
         assert not wrong, wrong
+        if hasattr(theirs, "classifier"):
+            fold_unit(theirs.classifier, config)
         return theirs
 
     def unlike(self, settings: Mapping[str, Any]) -> list[str]:
@@ -56,6 +59,7 @@ PLAIN: Computes = {
     "norm_order": ("pre",),
     "embedding_norm": (False,),
     "bias": ANY,
+    "head_bias": (False,),  # the head of a decoder cannot hold a mean of numbers
 }
 LAYERNORM: Computes = {"norm": ("layernorm",), "activation": tuple(THEIR_ACTIVATION)}
 OF_LLAMA: Computes = PLAIN | {
@@ -64,7 +68,10 @@ OF_LLAMA: Computes = PLAIN | {
     "activation": ("swiglu",),
 }
 ABSOLUTE: Computes = {"position": ("learned", "none")}
-POST: Computes = {"norm_order": ("post",), "embedding_norm": (True,), "head_transform": (True,)}
+POST: Computes = {
+    "norm_order": ("post",), "embedding_norm": (True,), "head_transform": (True,),
+    "head_bias": ANY,
+}  # fmt: skip
 STANDARDS = (
     Standard("GPT-2", GPT2, standard_config.gpt2, PLAIN | LAYERNORM | ABSOLUTE),
     Standard(
@@ -120,6 +127,7 @@ def _settings(model: Any) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names} | {
         "position": _option(model.transformer.position, "position"),
         "attention": "+".join(sorted(attentions)),
+        "head_bias": label_unit(config) is not None,
         "head_transform": not hasattr(model, "logits_head")
         or getattr(config, "head_transform", True),
     }

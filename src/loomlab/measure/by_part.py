@@ -38,7 +38,7 @@ class ScoresByPart:
         """
         whole = self.new()
         for scores in self.scores.values():
-            whole.sums = whole.sums.to(scores.sums.device) + scores.sums
+            whole.include(scores)
         numbers = whole.result()
         for part in self.parts:
             if self.scores[part].sums.any():

@@ -64,6 +64,10 @@ class Scores:
         added = torch.stack([p.detach().to(device) for p in parts])
         self.sums = self.sums.to(device) + added
 
+    def include(self, other: Scores) -> None:
+        """Add what another has scored."""
+        self.sums = self.sums.to(other.sums.device) + other.sums
+
     def reduce(self) -> Scores:
         """Sum over all processes, in place; once, at the end. Returns itself."""
         if dist.is_available() and dist.is_initialized():

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from loomlab.model.own_unit import REGRESSION, in_own_unit
 from loomlab.model.transformer import TransformerModel, recorded
 
 
@@ -40,7 +41,8 @@ class SequenceClassifier(TransformerModel):
 
         Args:
             input_ids: (B, T), padded where `attention_mask` (B, T) is zero.
-            labels: (B,), or (B, C) where a text may have several.
+            labels: (B,), or (B, C) where a text may have several. With
+                config.problem_type="regression" they are numbers, and logits are these.
         """
         output = self.transformer(
             input_ids,
@@ -50,7 +52,10 @@ class SequenceClassifier(TransformerModel):
             **recorded(kwargs),
         )
         logits_BC = self.label_logits(output.last_hidden_state, input_ids, attention_mask)
-        answer = classified(logits_BC, labels, kwargs.get("num_items_in_batch"))
+        logits_BC, count = in_own_unit(logits_BC, self.config), kwargs.get("num_items_in_batch")
+        answer = (near if self.config.problem_type == REGRESSION else classified)(
+            logits_BC, labels, count
+        )
         answer.hidden_states, answer.attentions = output.hidden_states, output.attentions
         return answer
 
@@ -82,3 +87,14 @@ def classified(
     if loss is not None and count is not None:
         loss = loss / count
     return SequenceClassifierOutput(loss=loss, logits=logits_BC)
+
+
+def near(
+    said_BC: Tensor, labels: Tensor | None, count: Tensor | int | None = None
+) -> SequenceClassifierOutput:
+    """As `classified`, of numbers (B,) or (B, C): their mean squared error."""
+    loss = None
+    if labels is not None:
+        square_BC = (said_BC.float() - labels.float().view_as(said_BC)).square()
+        loss = square_BC.mean() if count is None else square_BC.sum() / count
+    return SequenceClassifierOutput(loss=loss, logits=said_BC)

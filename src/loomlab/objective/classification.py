@@ -4,24 +4,21 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from loomlab.errors import InputError
 from loomlab.measure.class_scores import ClassScores
 from loomlab.measure.scores import Scores
-from loomlab.objective.base import Batch, Objective
-from loomlab.text.rows import Rows, framing_tokenizer
+from loomlab.objective.base import Batch
+from loomlab.objective.of_texts import OfTexts
+from loomlab.text.rows import Rows
 
-SHOWN_ROWS, SHOWN_CHARACTERS = 4, 100
 
-
-class Classification(Objective):
+class Classification(OfTexts):
     """Say which label a text has; with multi_label, which labels.
 
     One label: cross entropy over the labels. Several: binary cross entropy, the mean over labels.
@@ -30,15 +27,12 @@ class Classification(Objective):
     absent / present. Held-out numbers are never weighted.
     """
 
-    staged = False  # a stage of a pipeline is not enough
-    head = "sequence_classification"
     reads = "rows"
     metrics = ("loss", "accuracy", "f1", "f1_micro", "matthews")
     best_by = ("val/accuracy", "max")
     more_is_better = ("accuracy", "f1", "f1_micro", "matthews")
     kind = "labels"
     requires = {"corpus.labelled": (True,), "model.trained_by": ("gradient",)}
-    refuses = {"corpus.document_mask": (True,)}
     because = {
         "corpus.labelled": "its documents have no labels to learn",
         "model.trained_by": "counting n-grams does not tell labels apart",
@@ -66,7 +60,6 @@ class Classification(Objective):
         self.weight_C: Tensor | None
         weight_C = self._weights() if class_weights == "balanced" else None
         self.register_buffer("weight_C", weight_C, persistent=False)
-        self._shown: list[str] = []
 
     def _weights(self) -> Tensor:
         assert self.label_set is not None
@@ -104,37 +97,12 @@ class Classification(Objective):
         loss_B = F.cross_entropy(logits_BC, targets, reduction="none")
         return (loss_B * self.weight_C[targets]).mean()
 
-    @torch.no_grad()
-    def score(self, batch: Batch, scores: Scores) -> None:
-        """Add one batch to held-out numbers; the first rows of a pass are kept to be shown."""
-        logits_BC, targets = self.predict(batch)
-        scores.add(logits_BC, targets)
-        if not self._shown:
-            rows = zip(batch["input_ids"], logits_BC, targets, strict=True)
-            self._shown = [self._line(*row) for row in itertools.islice(rows, SHOWN_ROWS)]
-
-    def on_validation_epoch_start(self) -> None:
-        """Start the held-out numbers and the rows to be shown afresh."""
-        super().on_validation_epoch_start()
-        self._shown = []
-
-    def _line(self, ids_T: Tensor, logits_C: Tensor, target: Tensor) -> str:
+    def line(self, ids_T: Tensor, said_C: Tensor, target: Tensor) -> str:
         """A held-out row in words: what it is, what it was taken for, and its text."""
-        text = self.tokenizer.decode(ids_T, skip_special_tokens=True)
-        guess = logits_C >= 0 if self.multi_label else logits_C.argmax()
-        true, said = self._names(target), self._names(guess)
-        return f"{true} -> {said}: {' '.join(str(text).split())[:SHOWN_CHARACTERS]}"
+        guess = said_C >= 0 if self.multi_label else said_C.argmax()
+        return f"{self._names(target)} -> {self._names(guess)}: {self.text_of(ids_T)}"
 
     def _names(self, labels: Tensor) -> str:
         assert self.label_set is not None
         numbers = labels.nonzero().flatten() if self.multi_label else labels.flatten()
         return "+".join(self.label_set.names[n] for n in numbers.tolist()) or "none"
-
-    def sample(self, prompt: str, length: int) -> str:
-        """Some held-out rows: true label -> predicted label, and the text."""
-        return "\n".join(self._shown)
-
-    def exported_tokenizer(self) -> PreTrainedTokenizerFast:
-        """The tokenizer that puts the tokens around a text which the model was trained with."""
-        assert self.label_set is not None
-        return framing_tokenizer(self.tokenizer, self.label_set.row_length)

@@ -28,7 +28,8 @@ class Scoring(pl.LightningModule):
 
     `head` is the model head it needs, `reads` how it reads its corpus, `metrics` what it reports,
     `more_is_better` which way they go, `best_by` the one its runs are compared by and which way,
-    `kind` likelihood, pseudo_likelihood or labels; `collate` makes a batch, and `select` or
+    `kind` likelihood, pseudo_likelihood, labels or numbers; `distribution` False where its model
+    says no distribution over classes; `collate` makes a batch, and `select` or
     `predict` scores it.
     token_bytes: UTF-8 bytes of text that each token stands for, (V,); None: one each.
     head_chunk: rows of logits computed at a time where the model can part with its head; 0 for
@@ -40,6 +41,7 @@ class Scoring(pl.LightningModule):
     metrics: tuple[str, ...] = ("loss", "perplexity", "bits_per_byte", "accuracy")
     best_by = ("val/bits_per_byte", "min")
     more_is_better: ClassVar[tuple[str, ...]] = ("accuracy",)  # of `metrics`; less of the others
+    distribution = True
     kind = "likelihood"  # what its numbers are of; runs of unlike kinds are not ranked together
 
     def __init__(

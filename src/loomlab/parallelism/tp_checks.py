@@ -10,15 +10,22 @@ from loomlab.measure.split import nearest_multiples
 READ_LOGITS = ("label_smoothing", "z_loss", "distill")  # terms of the loss over all logits
 
 
-def problems(settings: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    """Switches that need what the objective or a term of the loss does not have."""
+def problems(
+    settings: Mapping[str, Any], config: Mapping[str, Any], reads: str
+) -> Iterator[str]:
+    """Switches that need what the objective or a term of the loss does not have.
+
+    reads: how the objective reads its corpus.
+    """
+    of_rows = str(config["objective"].get("_target_")).split(".")[-2:][0]
+    of_rows = "" if reads == "windows" else of_rows
     if settings["loss_parallel"]:
-        yield from _loss(config)
+        yield from _loss(config, of_rows)
     if settings["sequence_parallel"]:
-        yield from _sequence(settings["devices"], config)
+        yield from _sequence(settings["devices"], config, of_rows)
 
 
-def _loss(config: Mapping[str, Any]) -> Iterator[str]:
+def _loss(config: Mapping[str, Any], of_rows: str) -> Iterator[str]:
     chosen = [*config["regularization"], *config["compression"]]
     for name in chosen:
         if name in READ_LOGITS:
@@ -26,14 +33,14 @@ def _loss(config: Mapping[str, Any]) -> Iterator[str]:
                 f"loss_parallel: {name} reads the logits of all tokens, and a process has some; "
                 f"leave out {name}, or set parallelism.loss_parallel=false"
             )
-    if name := _classification(config):
+    if of_rows:
         yield (
-            f"loss_parallel: objective={name} has a head of few labels; set "
+            f"loss_parallel: objective={of_rows} has a head of few labels; set "
             "parallelism.loss_parallel=false"
         )
 
 
-def _sequence(devices: int, config: Mapping[str, Any]) -> Iterator[str]:
+def _sequence(devices: int, config: Mapping[str, Any], of_rows: str) -> Iterator[str]:
     length = config.get("sequence_length")
     if isinstance(length, int) and length % devices:
         yield (
@@ -46,14 +53,8 @@ def _sequence(devices: int, config: Mapping[str, Any]) -> Iterator[str]:
                 f"sequence_parallel: adapters ({name}) read hidden states of all tokens; leave "
                 f"out {name}, or set parallelism.sequence_parallel=false"
             )
-    if name := _classification(config):
+    if of_rows:
         yield (
-            f"sequence_parallel: rows of objective={name} have lengths of their own; set "
+            f"sequence_parallel: rows of objective={of_rows} have lengths of their own; set "
             "parallelism.sequence_parallel=false"
         )
-
-
-def _classification(config: Mapping[str, Any]) -> str:
-    """The objective, if its head says labels; empty if not."""
-    name = str(config["objective"].get("_target_")).split(".")[-2:][0]
-    return name if name.endswith("classification") else ""

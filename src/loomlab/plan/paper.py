@@ -99,7 +99,7 @@ def _model(
         raise InputError("model: counts take no steps that could be planned; choose another model")
     if objective.reads != "windows":
         raise InputError(
-            f"objective: {objective.__name__} reads {objective.reads}, whose length only the text "
+            f"objective: {objective.__name__} reads rows, whose length only the text "
             "tells; plan it as objective=clm or mlm with the sequence_length of a row"
         )
     option = node(

@@ -18,10 +18,11 @@ class LabelSmoothing(Regularization):
     The loss becomes (1 - amount) * loss + amount * mean over classes of -log p.
     """
 
-    requires = {"model.trained_by": ("gradient",)}
+    requires = {"model.trained_by": ("gradient",), "objective.distribution": (True,)}
     refuses = {"objective.multi_label": (True,)}
     because = {
         "model.trained_by": "counts have no loss",
+        "objective.distribution": "numbers have no distribution to smooth",
         "objective.multi_label": "labels that are no distribution have none to smooth",
     }
 

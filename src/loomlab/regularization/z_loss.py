@@ -15,10 +15,11 @@ from loomlab.regularization.base import Loss, Regularization
 class ZLoss(Regularization):
     """Add weight * (log Z)^2, which keeps logits from drifting (Chowdhery et al. 2022, 5)."""
 
-    requires = {"model.trained_by": ("gradient",)}
+    requires = {"model.trained_by": ("gradient",), "objective.distribution": (True,)}
     refuses = {"objective.multi_label": (True,)}
     because = {
         "model.trained_by": "counts have no loss",
+        "objective.distribution": "numbers have no distribution to normalize",
         "objective.multi_label": "labels that are no distribution have no normalizer",
     }
 

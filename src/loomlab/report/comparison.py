@@ -17,8 +17,7 @@ from loomlab.report.settings import differing, parsed, same_as, shown
 from loomlab.report.statistics import Difference, difference, mean_and_spread
 from loomlab.run.ledger import DONE
 
-KINDS = {(False, False): "", (False, True): "masked models, by pseudo-likelihood",
-         (True, False): "models of labels"}  # fmt: skip
+KINDS = ("", "masked models, by pseudo-likelihood", "models of labels", "models of numbers")
 
 
 @dataclass
@@ -87,17 +86,17 @@ def compare(
     baseline: str | None = None,
     costs: tuple[str, ...] = (),
 ) -> list[Comparison]:
-    """Text models, masked ones and models of labels apart: they have no number in common.
+    """Text models, masked ones, models of labels and of numbers apart: they have none in common.
 
     Raises:
         InputError: no run has that metric, or the baseline is none of the groups or several.
     """
     metric = metric and full_name(rows, metric)
-    kinds: dict[tuple[bool, bool], list[Row]] = {}
-    labels = {row.choice.get("objective") for row in rows if row.labels}
+    kinds: dict[int, list[Row]] = {}
+    known = {row.choice.get("objective"): _kind(row) for row in rows if row.best}
     for row in rows:
-        told = row.labels or (not row.best and row.choice.get("objective") in labels)
-        kinds.setdefault((told, row.pseudo), []).append(row)
+        kind = _kind(row) if row.best else known.get(row.choice.get("objective"), _kind(row))
+        kinds.setdefault(kind, []).append(row)
     made = [_grouped(KINDS[kind], kinds[kind], metric) for kind in sorted(kinds)]
     named_one = _named(made, baseline) if baseline else None
     for comparison in made:
@@ -105,6 +104,13 @@ def compare(
         _rank(comparison)
         _mark_front(comparison, costs)
     return made
+
+
+def _kind(row: Row) -> int:
+    """Which of `KINDS` a run is of."""
+    if row.numbers:
+        return 3
+    return 2 if row.labels else int(row.pseudo)
 
 
 def full_name(rows: Sequence[Row], metric: str) -> str:

@@ -7,3 +7,4 @@ PSEUDO = ("mlm",)
 # A pseudo-likelihood of masked tokens sees both sides: it cannot be ranked with the others.
 PSEUDO_LIKELIHOOD = "pseudo_likelihood"
 LIKELIHOOD = "val/bits_per_byte"  # what every run that predicts text has
+NUMBERS = "numbers"  # of texts, which labels and likelihoods are not ranked with

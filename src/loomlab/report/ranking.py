@@ -20,19 +20,22 @@ COLUMNS = {
     "val/accuracy": "accuracy",
     "val/f1": "F1",
     "val/matthews": "Matthews",
+    "val/rmse": "RMSE",
+    "val/spearman": "Spearman",
 }
 LIKELIHOOD = tuple(COLUMNS)[:3]  # those of runs that predict text
 
 
-def rank_key(row: Row, metric: str) -> tuple[bool, bool, bool, float]:
-    """Runs that predict labels stand apart, ranked by their own metric; so do masked ones.
+def rank_key(row: Row, metric: str) -> tuple[bool, bool, bool, bool, float]:
+    """Runs that predict labels or numbers stand apart, ranked by their own; so do masked ones.
 
     Those whose tokens do not carry their text come last, without a rank.
     """
     if row.labels:
         metric = row.metric or "val/accuracy"
     sign = -1.0 if row.prefers_more(metric) else 1.0
-    return row.unread > 0, row.labels, row.pseudo, sign * row.best.get(metric, sign * math.inf)
+    value = sign * row.best.get(metric, sign * math.inf)
+    return row.unread > 0, row.labels, row.numbers, row.pseudo, value
 
 
 def finished_rows(folders: Iterable[Path], metric: str = "val/bits_per_byte") -> list[Row]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from loomlab.errors import InputError, first_line
-from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, PSEUDO, PSEUDO_LIKELIHOOD
+from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, NUMBERS, PSEUDO, PSEUDO_LIKELIHOOD
 from loomlab.report.settings import SEED, Settings, of_config, of_overrides, parsed
 from loomlab.run.folder import CONFIG, RunFolder
 from loomlab.run.ledger import DONE, REFUSED, RUNNING, Job
@@ -69,8 +69,13 @@ class Row:
 
     @property
     def labels(self) -> bool:
-        """Whether it predicts labels, and so has no likelihood of text."""
+        """Whether it predicts labels or numbers, and so has no likelihood of text."""
         return bool(self.best) and LIKELIHOOD not in self.best
+
+    @property
+    def numbers(self) -> bool:
+        """Whether it predicts numbers of texts."""
+        return bool(self.summary.get("kind") == NUMBERS)
 
     def number(self, name: str) -> float | None:
         """A held-out number or a cost, None where it is not known."""

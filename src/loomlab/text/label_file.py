@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from loomlab.text.cache import build_once
 from loomlab.text.class_labels import RowLabels, resolve, settle_names, settle_tags
-from loomlab.text.prepare import SPLITS, content_key
+from loomlab.text.label_set import LabelSet
+from loomlab.text.prepare import content_key
+from loomlab.text.split_files import cached_splits, manifest_problem
 from loomlab.text.token_file import file_sha256
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,16 @@ class LabelManifest:
     labels_sha256: str
     ends_sha256: str
 
+    def sums(self) -> dict[str, str]:
+        """The SHA-256 of each file."""
+        return {NUMBERS: self.labels_sha256, ENDS: self.ends_sha256}
+
+    def label_set(self, row_length: int) -> LabelSet:
+        """What an objective is told of labels of which these are the training rows."""
+        return LabelSet(
+            tuple(self.names), tuple(self.counts), self.documents, row_length, self.not_single
+        )
+
 
 class LabelFile:
     """Read-only labels: numbers (N,) int32, ends (D,) uint64 of each document's labels."""
@@ -52,7 +63,7 @@ class LabelFile:
     def __reduce__(self) -> tuple[type[LabelFile], tuple[Path]]:
         return LabelFile, (self.folder,)
 
-    def multi_hot(self, documents: Sequence[int]) -> np.ndarray:
+    def targets(self, documents: Sequence[int]) -> np.ndarray:
         """Ones where a document has a label, (B, C) float32."""
         hot_BC = np.zeros((len(documents), len(self.manifest.names)), dtype=np.float32)
         for row, document in enumerate(documents):
@@ -83,23 +94,19 @@ def cached_label_files(
     Raises InputError for labels that cannot be learned; see `settle_names` and `settle_tags`.
     """
 
-    def build(folder: Path) -> None:
+    def solid(split: str) -> Iterator[RowLabels]:
+        pairs = zip(documents(split), labels(split), strict=True)
+        return (row for text, row in pairs if text.strip())
+
+    def build(folders: dict[str, Path]) -> None:
         settle = settle_tags if of_words else settle_names
         names = settle(labels("train"), labels("validation"), given)
-        for split in SPLITS:
-            (folder / split).mkdir()
-            pairs = zip(documents(split), labels(split), strict=True)
-            solid = (row for text, row in pairs if text.strip())
-            write_label_file(folder / split, solid, names, of_words)
-
-    def problem(folder: Path) -> str | None:
-        faults = (label_file_problem(folder / split) for split in SPLITS)
-        return next((fault for fault in faults if fault), None)
+        for split, folder in folders.items():
+            write_label_file(folder, solid(split), names, of_words)
 
     key = content_key(fingerprint, "labels", list(given), SCHEMA_VERSION)
-    folder = build_once(cache_dir / "labels" / key, build, problem)
-    train, validation = (LabelFile(folder / split) for split in SPLITS)
-    return train, validation
+    train, validation = cached_splits(cache_dir / "labels" / key, build, label_file_problem)
+    return LabelFile(train), LabelFile(validation)
 
 
 def write_label_file(
@@ -136,13 +143,4 @@ def write_label_file(
 
 def label_file_problem(folder: Path) -> str | None:
     """One line on why `folder` holds no sound label file, or None."""
-    try:
-        manifest = _read_manifest(folder)
-        found = [file_sha256(folder / name) for name in (NUMBERS, ENDS)]
-    except (OSError, ValueError, TypeError) as error:
-        return f"{folder.name}: label manifest or data unreadable ({error})"
-    if manifest.schema_version != SCHEMA_VERSION:
-        return f"{folder.name}: labels written for another format"
-    if found != [manifest.labels_sha256, manifest.ends_sha256]:
-        return f"{folder.name}: checksum of the labels differs from the manifest"
-    return None
+    return manifest_problem(folder, _read_manifest, SCHEMA_VERSION)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from loomlab.text.numbers import Spread
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -12,7 +14,8 @@ class LabelSet:
 
     names, counts: of each label, its name and how many training rows have it. rows: training
     rows. row_length: the most tokens a row is read to. not_single: a row that has not exactly one
-    label, in words; empty if there is none.
+    label, in words; empty if there is none. spread: of labels that are numbers, how they are
+    spread in training rows.
     """
 
     names: tuple[str, ...]
@@ -20,10 +23,15 @@ class LabelSet:
     rows: int
     row_length: int
     not_single: str = ""
+    spread: Spread | None = None
 
     def head_settings(self) -> dict[str, Any]:
         """The labels as keywords of any Transformers config."""
-        return {
+        settings: dict[str, Any] = {
             "id2label": dict(enumerate(self.names)),
             "label2id": {name: number for number, name in enumerate(self.names)},
         }
+        if self.spread is not None:
+            settings["label_mean"] = list(self.spread.mean)
+            settings["label_deviation"] = list(self.spread.deviation)
+        return settings

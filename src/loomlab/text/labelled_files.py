@@ -12,11 +12,13 @@ from loomlab.errors import InputError
 from loomlab.text.class_labels import RowLabels
 from loomlab.text.files import corpus_files, tell_left_out
 from loomlab.text.identity import files_digest
+from loomlab.text.numbers import RowNumbers, read_numbers
 from loomlab.text.parquet import parquet_rows
 from loomlab.text.passages import held_out
 from loomlab.text.reading import json_rows, read_lines, sound_text, text_of
 
 KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+SHOWN = 3  # files that a message names
 LONGEST_CELL = 1 << 27  # bytes; the csv module stops at 128 kB unless told otherwise
 
 
@@ -49,6 +51,15 @@ class LabelledFiles:
         for place, row in self._split(self.label_key, split):
             labels = _labels(row, self.label_key, self.separator, place)
             yield RowLabels(tuple(sound_text(n, place, self.errors) for n in labels), place)
+
+    def numbers(self, split: str) -> Iterator[RowNumbers]:
+        """The numbers of each row, in order; a list, or a text with the separator, has several.
+
+        Raises InputError with the place of a row that has none, or something else.
+        """
+        for place, row in self._split(self.label_key, split):
+            value = _value(row, self.label_key, place)
+            yield RowNumbers(read_numbers(value, self.label_key, self.separator, place), place)
 
     def files(self) -> tuple[list[Path], list[Path]]:
         """The files to train on, and those held out whole; a file that is both is held out."""
@@ -86,8 +97,17 @@ class LabelledFiles:
         return held_out(self._rows(train, key), self.validation_every, split)
 
     def _rows(self, files: list[Path], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The rows of all files; InputError where there is not one."""
+        none = True
         for file in files:
-            yield from self._rows_of(file, key)
+            for row in self._rows_of(file, key):
+                none = False
+                yield row
+        if none:
+            raise InputError(
+                f"{_named(files)}: no row is there, at most a line of names: give rows of a text "
+                "and its label"
+            )
 
     def _rows_of(self, file: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """The place and the values of each row of a file, among them that of the key."""
@@ -98,6 +118,12 @@ class LabelledFiles:
             return parquet_rows(file, key, self.errors)
         delimiter = "\t" if name.endswith(".tsv") else ","
         return _table_rows(file, key, delimiter, self.encoding, self.errors)
+
+
+def _named(files: list[Path]) -> str:
+    """The files, or as many as fit into a sentence."""
+    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    return ", ".join(map(str, files[:SHOWN])) + more
 
 
 def _table_rows(
@@ -131,10 +157,14 @@ def no_key(place: str, key: str, known: Iterable[str]) -> InputError:
     )
 
 
-def _labels(row: dict[str, Any], key: str, separator: str | None, place: str) -> tuple[str, ...]:
+def _value(row: dict[str, Any], key: str, place: str) -> Any:
     if key not in row:
         raise no_key(place, key, row)
-    value = row[key]
+    return row[key]
+
+
+def _labels(row: dict[str, Any], key: str, separator: str | None, place: str) -> tuple[str, ...]:
+    value = _value(row, key, place)
     if isinstance(value, list):
         return tuple(dict.fromkeys(label_of(v, key, place) for v in value))
     if isinstance(value, str) and separator:
@@ -152,7 +182,8 @@ def label_of(value: Any, key: str, place: str) -> str:
             f'{place}: no label at "{key}": give the row one or leave it out, or set '
             "corpus.label_key to another key"
         )
+    numbers = ", or use objective=regression for numbers" if isinstance(value, float) else ""
     raise InputError(
         f'{place}: the label at "{key}" is {value!r}, neither text nor a whole number nor a list '
-        "of these: convert it, or set corpus.label_key to another key"
+        f"of these: convert it, or set corpus.label_key to another key{numbers}"
     )

@@ -1,6 +1,6 @@
 """Labelled documents as rows: one document a sample, framed, cut and padded to the longest."""
 
-# Shapes: B rows, T tokens of the longest row, C label names.
+# Shapes: B rows, T tokens of the longest row, C label names or numbers.
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.text.label_file import LabelFile
+from loomlab.text.number_file import NumberFile
 from loomlab.text.token_file import TokenFile
 
 
@@ -24,7 +25,7 @@ class Rows:
     """A batch of labelled rows.
 
     tokens_BT: int64, padded at the end; mask_BT: int64, 1 at real tokens; labels_BC: float32, 1
-    at the labels of a row; index_B, epoch_B: int64, row number and epoch.
+    at the labels of a row, or float64, its numbers; index_B, epoch_B: int64, row number and epoch.
     """
 
     tokens_BT: Tensor
@@ -96,7 +97,7 @@ class LabelledRows(Dataset[Rows]):
     def __init__(
         self,
         token_file: TokenFile,
-        label_file: LabelFile,
+        label_file: LabelFile | NumberFile,
         frame: Frame,
         max_samples: int | None = None,
     ) -> None:
@@ -130,6 +131,6 @@ class LabelledRows(Dataset[Rows]):
     def __getitems__(self, pairs: list[tuple[int, int]]) -> Rows:
         """The rows of (row, epoch) pairs, padded to the longest of them."""
         tokens_BT, mask_BT = self.frame.pad_rows([self.row(index) for index, _ in pairs])
-        labels_BC = self.label_file.multi_hot([index for index, _ in pairs])
+        labels_BC = self.label_file.targets([index for index, _ in pairs])
         index_B, epoch_B = torch.tensor(pairs, dtype=torch.int64).unbind(1)
         return Rows(tokens_BT, mask_BT, torch.from_numpy(labels_BC), index_B, epoch_B)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loomlab.text.class_labels import settle_tags
-from loomlab.text.labelled_check import problems_of
+from loomlab.text.labelled_check import problems_of, through_names
 from loomlab.text.tagged_files import TaggedFiles
 
 
@@ -14,4 +14,5 @@ def problems(settings: dict[str, Any], reads: str = "rows") -> list[str]:
 
     reads: "rows" if the labels are going to be used, and so are looked at.
     """
-    return problems_of(TaggedFiles, settle_tags, settings, reads)
+    look = through_names(settle_tags) if reads == "rows" else None
+    return problems_of(TaggedFiles, look, settings)

@@ -53,11 +53,11 @@ class TaggedRows(LabelledRows):
     ) -> None:
         assert len(starts) == len(label_file.numbers), "words and labels of one corpus"
         super().__init__(token_file, label_file, frame, max_samples)
-        self.starts = starts
+        self.tag_file, self.starts = label_file, starts
 
     def note(self) -> str:
         """How many words have no token within their row, and so are not scored."""
-        of_these = self.starts[: self.label_file.place(self.samples - 1).stop]
+        of_these = self.starts[: self.tag_file.place(self.samples - 1).stop]
         lost = int(((of_these < 0) | (of_these >= self.frame.room)).sum())
         if not lost:
             return ""
@@ -65,9 +65,9 @@ class TaggedRows(LabelledRows):
 
     def tags(self, index: int) -> np.ndarray:
         """The label of each token of a row, int64: -100 but at the first token of a word."""
-        place = self.label_file.place(index)
+        place = self.tag_file.place(index)
         tags = np.full(int(self.lengths[index]), UNTAGGED, np.int64)
-        starts, numbers = self.starts[place], self.label_file.numbers[place]
+        starts, numbers = self.starts[place], self.tag_file.numbers[place]
         kept = (starts >= 0) & (starts < self.frame.room)
         tags[starts[kept] + len(self.frame.before)] = numbers[kept]
         return tags

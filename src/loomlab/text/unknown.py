@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenizers import pre_tokenizers
 
+OF_ROWS = ("labels", "numbers")  # kinds of a run's numbers that are no likelihoods of text
 MOST = 0.01  # share of the held-out bytes up to which bits per byte still mean what they say
 AFFIXES = ("continuing_subword_prefix", "end_of_word_suffix")
 BYTEWISE = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -25,11 +26,11 @@ def too_much(share: float) -> bool:
 def unread(summary: dict[str, Any]) -> float:
     """The share of the text that a run's likelihoods count and its tokens do not carry.
 
-    0 where it is small, or the run predicts labels.
+    0 where it is small, or the run predicts labels or numbers.
     """
     corpus = summary.get("corpus")
     share = corpus.get("unknown_share", 0.0) if isinstance(corpus, dict) else 0.0
-    return float(share) if too_much(share) and summary.get("kind") != "labels" else 0.0
+    return float(share) if too_much(share) and summary.get("kind") not in OF_ROWS else 0.0
 
 
 def unknown_token(backend: Any) -> str | None:
