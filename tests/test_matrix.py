@@ -167,6 +167,9 @@ def small(row: Row) -> list[str]:
     }
     given = ("corpus", "tokenizer", "model", "compression")
     found = [o for name in given for o in settings.get(row[name], [])]
+    if row["objective"] == "regression":
+        meals = Path(__file__).parent / "data" / "meals.csv"
+        found += [f"corpus.path={meals}", "corpus.label_key=stars"]
     if row["model"] == "hf":
         found += hugging_face(row["objective"])
     elif row["model"] not in ("ngram", "minilm", "smollm2"):

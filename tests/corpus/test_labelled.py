@@ -1,8 +1,10 @@
 """Corpus `labelled`: the settings reach the files, and label names are given or collected."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
+import torch
 
 from loomlab.corpus.base import Corpus
 from loomlab.corpus.labelled import Labelled
@@ -14,14 +16,13 @@ REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 
 def make(cache_dir: Path, **settings: object) -> Labelled:
     runtime = {"sequence_length": 32, "batch_size": 2, "seed": 1, "cache_dir": cache_dir}
-    return Labelled(
-        **{"path": str(REVIEWS), **settings}, tokenizer=Byte(), reads="rows", **runtime
-    )
+    given = {"path": str(REVIEWS), "reads": "rows", **settings}
+    return Labelled(**given, tokenizer=Byte(), **runtime)
 
 
 def test_it_declares_labels_and_others_do_not():
-    assert Labelled.labelled is True
-    assert Corpus.labelled is False
+    assert Labelled.labelled is Labelled.numbered is True
+    assert Corpus.labelled is Corpus.numbered is False
 
 
 def test_every_nth_row_is_held_out(cache_dir: Path):
@@ -71,3 +72,25 @@ def test_a_split_without_rows_is_refused(cache_dir: Path):
     corpus = make(cache_dir, validation_every=1000)
     with pytest.raises(InputError, match="the validation part of the corpus has 0 documents"):
         corpus.prepare_data()
+
+
+def test_labels_may_be_numbers(cache_dir: Path):
+    settings = {"path": str(REVIEWS.with_name("meals.csv")), "label_key": "stars"}
+    corpus = make(cache_dir, **settings, reads="numbers")
+    corpus.prepare_data()
+    corpus.setup()
+    assert corpus.label_set is not None
+    assert (corpus.label_set.names, corpus.label_set.counts) == (("stars",), (108,))
+    numbers = [row.values[0] for row in corpus.source.numbers("train")]
+    assert corpus.label_set.spread is not None
+    assert corpus.label_set.spread.mean[0] == pytest.approx(sum(numbers) / 108)
+    for batch in islice(corpus.train_dataloader(), 9):
+        assert batch.labels_BC.dtype == torch.float64
+        assert batch.labels_BC[:, 0].tolist() == [numbers[n] for n in batch.index_B.tolist()]
+    named = make(cache_dir, **settings, reads="numbers", labels=["rating"])
+    named.prepare_data()
+    assert named.label_set is not None
+    assert named.label_set.names == ("rating",)
+    other = make(cache_dir, **settings)  # as names of classes
+    other.prepare_data()
+    assert other._stream_identity() != corpus._stream_identity()

@@ -1,5 +1,6 @@
 """Labelled documents: as rows or packed, exactly resumable, killed or not."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -109,6 +110,24 @@ def test_processes_share_a_batch(opened: Opened):
     assert torch.cat([p.index_B for p in parts]).equal(whole.index_B)
 
 
+def test_what_is_cut_is_said_once_for_each_split(opened: Opened, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO)
+    corpus = opened(sequence_length=32)
+    corpus.setup()  # as Lightning does again
+    for split, rows in (("train", 108), ("validation", 12)):
+        sizes = [len(text.encode()) for text in corpus.documents(split)]
+        cut = sum(size > 31 for size in sizes)  # one place is taken by the end of the text
+        mean = np.mean([min(size, 31) + 1 for size in sizes])
+        assert 0 < cut < rows
+        assert [m for m in caplog.messages if m.startswith(f"{split} rows")] == [
+            f"{split} rows: {rows}, of {mean:.1f} tokens on average; {cut} "
+            f"({100 * cut / rows:.1f} %) cut to 32"
+        ]
+    caplog.clear()
+    opened(sequence_length=32, rank=1, world_size=2)
+    assert not [m for m in caplog.messages if "cut to" in m], "one process says it"
+
+
 def test_held_out_rows_come_in_order(opened: Opened):
     batches = list(opened().val_dataloader())
     assert [n for batch in batches for n in batch.index_B.tolist()] == list(range(12))
@@ -148,6 +167,11 @@ TAGGED = [
     f"corpus.path={REVIEWS.with_name('words.conll')}",
     "objective=token_classification",
 ]
+NUMBERED = [
+    f"corpus.path={REVIEWS.with_name('meals.csv')}",
+    "corpus.label_key=stars",
+    "objective=regression",
+]
 
 
 @pytest.mark.parametrize(
@@ -156,8 +180,9 @@ TAGGED = [
         (0, 4, []),
         pytest.param(2, 16, [], marks=pytest.mark.soak),
         pytest.param(0, 4, TAGGED, marks=pytest.mark.slow),
+        pytest.param(0, 4, NUMBERED, marks=pytest.mark.slow),
     ],
-    ids=["labels", "labels-workers", "tags"],
+    ids=["labels", "labels-workers", "tags", "numbers"],
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_been(
     loom: Callable[..., Any],

@@ -27,6 +27,13 @@ KINDS = {
         f"corpus.path={ALICE.with_name('reviews.csv')}",
         *SMALL,
     ],
+    "numbers": [
+        "objective=regression",
+        "corpus=labelled",
+        f"corpus.path={ALICE.with_name('meals.csv')}",
+        "corpus.label_key=stars",
+        *SMALL,
+    ],
     "tags": [
         "objective=token_classification",
         "corpus=tagged",

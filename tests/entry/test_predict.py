@@ -47,6 +47,15 @@ def test_words_are_labelled(trained: Trained, verb: Verb):
     assert sum(map(float, words[1::2])) == pytest.approx(1, abs=3e-3)
 
 
+def test_numbers_are_said(trained: Trained, verb: Verb):
+    code, output, errors = verb("predict", trained("numbers"), *TEXTS)
+    assert code == 0, errors
+    for line, text in zip(output.splitlines(), TEXTS, strict=True):
+        number, shown = line.split("\t")
+        assert shown == text
+        assert 0.5 < float(number) < 5.5, "stars, whatever the head was trained on"
+
+
 def test_a_file_and_the_standard_input_are_read_by_line(
     trained: Trained, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -97,11 +106,12 @@ def test_a_missing_file_is_named(trained: Trained, verb: Verb):
     assert "--file nowhere.txt: there is no such file" in errors
 
 
-def test_evaluate_repeats_the_numbers_of_training(trained: Trained, verb: Verb):
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_evaluate_repeats_the_numbers_of_training(trained: Trained, verb: Verb, kind: str):
     from loomlab.run.folder import RunFolder
 
-    code, output, errors = verb("evaluate", trained("labels"))
+    code, output, errors = verb("evaluate", trained(kind))
     assert code == 0, errors
     found = dict(line.split() for line in output.splitlines())
-    best = RunFolder(trained("labels")).summary()["best"]
+    best = RunFolder(trained(kind)).summary()["best"]
     assert {k: float(v) for k, v in found.items()} == pytest.approx(best, abs=1e-6)

@@ -155,3 +155,12 @@ def test_classifiers_of_tokens_too(kind: str, settings: dict, expected: type):
     assert made.config.id2label == config.id2label
     ids = torch.randint(39, (2, 12))
     torch.testing.assert_close(made(ids).logits, ours(ids).logits, atol=1e-5, rtol=1e-5)
+
+
+def test_heads_that_no_class_has_are_told():
+    """A decoder's has no bias for the mean of numbers."""
+    labels = {"id2label": {0: "a"}, "label2id": {"a": 0}}
+    unit = {"label_mean": [5.0], "label_deviation": [2.0]}
+    numbers = GPTConfig(**SIZES, **labels, **unit).build("sequence_classification")
+    assert standard_layout(numbers) is None
+    assert why_not_standard(numbers) == "GPT-2 is nearest and has no head_bias=True"

@@ -105,6 +105,17 @@ def test_which_labels_mark_entities():
     assert not are_entities(["O", "B-", "I-X"])
 
 
+def test_bioes_is_scored_label_by_label():
+    """E-X and S-X say where entities end, which nothing here looks for: no label is special."""
+    names = ["O", "B-X", "I-X", "E-X", "S-X"]
+    assert not are_entities(names)
+    truth, guess = torch.tensor([1, 2, 3, 0, 4]), [1, 3, 3, 0, 4]
+    scores = TagScores(names)
+    scores.add(logits(guess), truth)
+    expected = metrics.f1_score(truth, guess, average="macro")
+    assert scores.result()["f1"] == pytest.approx(expected)
+
+
 def test_a_batch_without_words_adds_nothing():
     scores = TagScores(NAMES)
     scores.add(torch.empty(0, 5), torch.empty(0, dtype=torch.int64), None)

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification
 
 from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
-from loomlab.model.classifier import classified, last_kept
+from loomlab.model.classifier import classified, last_kept, near
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
 from loomlab.model.loading import load_pretrained
@@ -126,3 +126,15 @@ def test_a_model_without_the_head_refuses_by_name():
         NGram(vocab_size=50, context_length=24).build(HEAD)
     with pytest.raises(InputError, match="model=gpt is a decoder and has no masked_lm head"):
         GPTConfig(**OWN).build("masked_lm")
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_numbers_have_a_mean_squared_error(width: int):
+    said = torch.randn(3, width, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(3.0 * width).view(3, width)
+    expected = F.mse_loss(said, labels)
+    assert near(said, None).loss is None
+    torch.testing.assert_close(near(said, labels).loss, expected)
+    torch.testing.assert_close(near(said, labels, 6).loss, expected * 3 * width / 6)
+    if width == 1:
+        torch.testing.assert_close(near(said, labels[:, 0]).loss, expected)

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from tests.tiny_model import tiny_config
 from transformers import PreTrainedTokenizerFast
 
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
-from loomlab.objective.clm import CausalLM
-from loomlab.objective.mlm import MaskedLM
 from loomlab.optimizer.sgd import SGD
 from loomlab.scheduler.constant import Constant
 from loomlab.scheduler.context import ScheduleContext
+from loomlab.text.label_set import LabelSet
+from loomlab.text.rows import Rows
 from loomlab.text.samples import Samples
 from loomlab.tokenizer.byte import Byte
 
@@ -26,16 +28,17 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture
-def objective(tokenizer: PreTrainedTokenizerFast) -> Callable[..., CausalLM | MaskedLM]:
+def objective(tokenizer: PreTrainedTokenizerFast) -> Callable[..., Any]:
     """An objective of a class, with a tiny model that fits it and the settings given."""
 
-    def build(kind: type, seed: int = 1, **settings: object) -> CausalLM | MaskedLM:
+    def build(
+        kind: type, seed: int = 1, label_set: LabelSet | None = None, **settings: object
+    ) -> Any:
         torch.manual_seed(0)
-        config = BERTConfig if kind.head == "masked_lm" else GPTConfig
-        option = config(
-            layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=LENGTH,
+        option = tiny_config(
+            GPTConfig if kind.head == "causal_lm" else BERTConfig, tokenizer, LENGTH,
             pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-            initializer_range=0.3,
+            **(label_set.head_settings() if label_set else {}),
         )  # fmt: skip
         return kind(
             **settings,
@@ -45,6 +48,7 @@ def objective(tokenizer: PreTrainedTokenizerFast) -> Callable[..., CausalLM | Ma
             scheduler=partial(Constant, warmup=0),
             context=ScheduleContext.fixed(10, 4 * LENGTH),
             seed=seed,
+            label_set=label_set,
         ).eval()
 
     return build
@@ -64,5 +68,20 @@ def samples() -> Callable[..., Samples]:
             index_B=torch.arange(first, first + rows),
             epoch_B=torch.full((rows,), epoch),
         )
+
+    return make
+
+
+@pytest.fixture
+def text_rows() -> Callable[..., Rows]:
+    """Rows of random bytes with labels, the first of them padded."""
+
+    def make(*labels: list[float], dtype: torch.dtype = torch.float32) -> Rows:
+        generator = torch.Generator().manual_seed(3)
+        tokens = torch.randint(0, 256, (len(labels), 12), generator=generator)
+        mask = torch.ones_like(tokens)
+        mask[0, 7:] = 0
+        index = torch.arange(len(labels))
+        return Rows(tokens, mask, torch.tensor(labels, dtype=dtype), index, index * 0)
 
     return make

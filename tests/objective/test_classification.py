@@ -15,17 +15,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from loomlab.compose.gate import check
 from loomlab.errors import InputError
-from loomlab.model.bert import BERTConfig
 from loomlab.objective.classification import Classification
-from loomlab.optimizer.sgd import SGD
 from loomlab.run.folder import RunFolder
 from loomlab.run.loading import FinishedRun
-from loomlab.scheduler.constant import Constant
-from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.label_set import LabelSet
 from loomlab.text.prediction import predict_labels
 from loomlab.text.rows import Rows
-from loomlab.tokenizer.byte import Byte
 
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 LABELS = LabelSet(("a", "b", "c"), (6, 3, 1), 10, 24)
@@ -36,37 +31,16 @@ SMALL = [
 ]  # fmt: skip
 
 
-def objective(labels: LabelSet = LABELS, **settings: Any) -> Classification:
-    torch.manual_seed(0)
-    tokenizer = Byte().train()
-    option = BERTConfig(
-        layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=24,
-        initializer_range=0.3, **labels.head_settings(),
-    )  # fmt: skip
-    return Classification(
-        **settings,
-        model=option.build("sequence_classification"),
-        tokenizer=tokenizer,
-        optimizer=partial(SGD, lr=0.5),
-        scheduler=partial(Constant, warmup=0),
-        context=ScheduleContext.fixed(10, 4 * 24),
-        seed=1,
-        label_set=labels,
-    ).eval()
+@pytest.fixture
+def classifier(objective: Callable[..., Any]) -> Callable[..., Classification]:
+    return partial(objective, Classification, label_set=LABELS)
 
 
-def rows(*labels: list[int]) -> Rows:
-    generator = torch.Generator().manual_seed(3)
-    tokens = torch.randint(0, 256, (len(labels), 12), generator=generator)
-    mask = torch.ones_like(tokens)
-    mask[0, 7:] = 0
-    index = torch.arange(len(labels))
-    return Rows(tokens, mask, torch.tensor(labels, dtype=torch.float32), index, index * 0)
-
-
-def test_one_label_a_row():
-    module = objective()
-    batch = module.collate(rows([0, 1, 0], [0, 0, 1], [1, 0, 0]))
+def test_one_label_a_row(
+    classifier: Callable[..., Classification], text_rows: Callable[..., Rows]
+):
+    module = classifier()
+    batch = module.collate(text_rows([0, 1, 0], [0, 0, 1], [1, 0, 0]))
     assert batch["targets"].tolist() == [1, 2, 0]
     logits, targets = module.predict(batch)
     plain = module.model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
@@ -78,9 +52,11 @@ def test_one_label_a_row():
     torch.testing.assert_close(output.loss, loss)
 
 
-def test_several_labels_a_row():
-    module = objective(multi_label=True)
-    batch = module.collate(rows([0, 1, 1], [0, 0, 0]))
+def test_several_labels_a_row(
+    classifier: Callable[..., Classification], text_rows: Callable[..., Rows]
+):
+    module = classifier(multi_label=True)
+    batch = module.collate(text_rows([0, 1, 1], [0, 0, 0]))
     assert batch["targets"].tolist() == [[0, 1, 1], [0, 0, 0]]
     logits, targets = module.predict(batch)
     expected = F.binary_cross_entropy(logits.sigmoid(), targets)
@@ -88,8 +64,8 @@ def test_several_labels_a_row():
     assert module.model.config.problem_type == "multi_label_classification"
 
 
-def test_balanced_weights_are_those_of_scikit_learn():
-    module = objective(class_weights="balanced")
+def test_balanced_weights_are_those_of_scikit_learn(classifier: Callable[..., Classification]):
+    module = classifier(class_weights="balanced")
     labels = [0] * 6 + [1] * 3 + [2]
     expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
     assert module.weight_C.tolist() == pytest.approx(expected.tolist())
@@ -97,26 +73,28 @@ def test_balanced_weights_are_those_of_scikit_learn():
     each = F.cross_entropy(logits, targets, reduction="none") * torch.tensor(expected)[labels]
     assert float(module.loss(logits, targets)) == pytest.approx(float(each.mean()), rel=1e-5)
     assert "weight_C" not in module.state_dict(), "a checkpoint holds the model alone"
-    several = objective(multi_label=True, class_weights="balanced")
+    several = classifier(multi_label=True, class_weights="balanced")
     assert several.weight_C.tolist() == pytest.approx([4 / 6, 7 / 3, 9.0])
 
 
-def test_held_out_numbers_are_not_weighted():
-    batch = rows([1, 0, 0], [0, 1, 0], [0, 0, 1])
+def test_held_out_numbers_are_not_weighted(
+    classifier: Callable[..., Classification], text_rows: Callable[..., Rows]
+):
+    batch = text_rows([1, 0, 0], [0, 1, 0], [0, 0, 1])
     results = []
     for weights in ("none", "balanced"):
-        module = objective(class_weights=weights)
+        module = classifier(class_weights=weights)
         scores = module.new_scores()
         module.score(module.collate(batch), scores)
         results.append(scores.result())
     assert results[0] == results[1]
 
 
-def test_rows_of_no_or_several_labels_need_multi_label():
+def test_rows_of_no_or_several_labels_need_multi_label(classifier: Callable[..., Classification]):
     odd = LabelSet(("a", "b"), (1, 1), 2, 24, "x.csv, line 3: 2 labels")
     with pytest.raises(InputError, match=r"x\.csv, line 3: 2 labels: .*multi_label=true"):
-        objective(odd)
-    assert objective(odd, multi_label=True).multi_label
+        classifier(label_set=odd)
+    assert classifier(label_set=odd, multi_label=True).multi_label
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from loomlab.compose.gate import check
 from loomlab.errors import InputError
-from loomlab.model.bert import BERTConfig
 from loomlab.objective.token_classification import TokenClassification
-from loomlab.optimizer.sgd import SGD
 from loomlab.run.folder import RunFolder
-from loomlab.scheduler.constant import Constant
-from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.label_set import LabelSet
 from loomlab.text.tagged_rows import TaggedBatch
-from loomlab.tokenizer.byte import Byte
 
 WORDS = Path(__file__).parents[1] / "data" / "words.conll"
 LABELS = LabelSet(("O", "B-X", "I-X"), (6, 3, 1), 5, 24)
@@ -32,23 +27,9 @@ SMALL = [
 TAGS = [[0, NO, 1, 2, NO, 0], [NO, 1, NO, 0, NO, NO], [2, NO, NO, NO, NO, NO]]
 
 
-def objective(**settings: Any) -> TokenClassification:
-    torch.manual_seed(0)
-    tokenizer = Byte().train()
-    option = BERTConfig(
-        layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=24,
-        initializer_range=0.3, **LABELS.head_settings(),
-    )  # fmt: skip
-    return TokenClassification(
-        **settings,
-        model=option.build("token_classification"),
-        tokenizer=tokenizer,
-        optimizer=partial(SGD, lr=0.5),
-        scheduler=partial(Constant, warmup=0),
-        context=ScheduleContext.fixed(10, 4 * 24),
-        seed=1,
-        label_set=LABELS,
-    ).eval()
+@pytest.fixture
+def tagger(objective: Callable[..., Any]) -> Callable[..., TokenClassification]:
+    return partial(objective, TokenClassification, label_set=LABELS)
 
 
 def rows(chosen: list[int], length: int = 6) -> TaggedBatch:
@@ -65,8 +46,8 @@ def rows(chosen: list[int], length: int = 6) -> TaggedBatch:
     return TaggedBatch(*parts, index, index * 0)
 
 
-def test_words_are_scored_at_their_first_tokens():
-    module = objective()
+def test_words_are_scored_at_their_first_tokens(tagger: Callable[..., TokenClassification]):
+    module = tagger()
     batch = module.collate(rows([0, 1, 2]))
     assert batch["word_index"].tolist() == [0, 2, 3, 5, 7, 9, 12]
     assert batch["targets"].tolist() == [0, 1, 2, 0, 1, 0, 2]
@@ -89,8 +70,8 @@ def held_out(module: TokenClassification, *batches: TaggedBatch) -> dict[str, fl
     return scores.result()
 
 
-def test_padding_order_and_batches_do_not_matter():
-    module = objective()
+def test_padding_order_and_batches_do_not_matter(tagger: Callable[..., TokenClassification]):
+    module = tagger()
     together = held_out(module, rows([0, 1, 2]))
     assert set(together) == set(TokenClassification.metrics)
     assert held_out(module, rows([2, 0, 1], 20)) == pytest.approx(together, abs=1e-5)
@@ -99,8 +80,8 @@ def test_padding_order_and_batches_do_not_matter():
     )
 
 
-def test_micro_batches_step_as_one():
-    module = objective()
+def test_micro_batches_step_as_one(tagger: Callable[..., TokenClassification]):
+    module = tagger()
     gradients = []
     for cut in ([[0, 1, 2]], [[2], [0], [1]]):
         module.zero_grad()
@@ -113,20 +94,20 @@ def test_micro_batches_step_as_one():
     torch.testing.assert_close(*gradients)
 
 
-def test_entities_are_those_of_rows():
+def test_entities_are_those_of_rows(tagger: Callable[..., TokenClassification]):
     """One of I-X alone, twice: what follows is another row's."""
-    module = objective()
+    module = tagger()
     scores = module.new_scores()
     module.score(module.collate(rows([2, 2])), scores)
     assert scores.sums[-3] == 2
-    strict = objective(strict_entities=True)
+    strict = tagger(strict_entities=True)
     scores = strict.new_scores()
     strict.score(strict.collate(rows([2, 2])), scores)
     assert scores.sums[-3] == 0
 
 
-def test_rows_are_shown_word_by_word():
-    module = objective()
+def test_rows_are_shown_word_by_word(tagger: Callable[..., TokenClassification]):
+    module = tagger()
     module.score(module.collate(rows([0, 1])), module.new_scores())
     first, second = module.sample("", 1).splitlines()
     assert [part.split("->")[0].rpartition("/")[2] for part in second.split()] == ["B-X", "O"]

@@ -15,7 +15,7 @@ def test_a_term_of_the_loss_over_all_logits_is_refused(term: str):
     assert not check(["parallelism=tp", f"regularization=[{term}]"], False).problems
 
 
-@pytest.mark.parametrize("name", ["classification", "token_classification"])
+@pytest.mark.parametrize("name", ["classification", "regression", "token_classification"])
 def test_a_head_of_labels_is_refused(name: str):
     message = check([*TP, f"objective={name}"], False).message()
     assert f"objective={name} has a head of few labels" in message
@@ -26,7 +26,7 @@ def test_a_head_of_labels_is_refused(name: str):
     [
         (["sequence_length=15"], "sequence_length=15 cannot be shared by 2 processes"),
         (["compression=[lora]"], "adapters (lora) read hidden states of all tokens"),
-        (["objective=classification"], "have lengths of their own"),
+        (["objective=regression"], "rows of objective=regression have lengths of their own"),
     ],
 )
 def test_tokens_that_cannot_be_shared_out_are_refused(more: list[str], said: str):

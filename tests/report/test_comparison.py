@@ -125,6 +125,23 @@ def test_kinds_that_have_no_number_in_common_stand_apart():
     assert labels.groups[1].rows[0].state == FAILED
 
 
+def test_numbers_stand_apart_from_labels():
+    """Both are no likelihoods, and have unlike numbers; a run that failed goes with its kind."""
+    rows = [
+        row("adamw", 1, 0.9, objective="classification", metric=ACCURACY),
+        *(row(o, 1, v, objective="regression", metric="val/rmse")
+          for o, v in (("adamw", 3.0), ("sgd", 2.0))),
+        row("muon", 1, None, FAILED, objective="regression"),
+    ]  # fmt: skip
+    for one in rows[1:3]:
+        one.summary["kind"] = "numbers"
+    labels, numbers = compare(rows)
+    assert (labels.kind, numbers.kind) == ("models of labels", "models of numbers")
+    assert (numbers.metric, numbers.more_is_better) == ("val/rmse", False)
+    assert [g.label.split()[0] for g in numbers.groups][:2] == ["optimizer=sgd", "optimizer=adamw"]
+    assert numbers.groups[2].rows[0].state == FAILED
+
+
 def test_any_number_ranks_and_an_unknown_one_is_refused():
     rows = [row("adamw", 1, 2.0, seconds=9.0), row("sgd", 1, 3.0, seconds=4.0)]
     assert only(rows, metric="bits_per_byte").metric == BITS

@@ -22,6 +22,12 @@ def test_a_perplexity_that_is_off():
     assert "20.1000 instead of 20.0000" in said
 
 
+def test_an_error_that_is_off():
+    numbers = {"max_difference": 1e-6, "rmse_before": 7.0, "rmse": 7.5}
+    (said,) = problems(Safetensors(), numbers)
+    assert "the rmse of held-out text is 7.5000 instead of 7.0000" in said
+
+
 def test_what_is_no_number_is_a_problem():
     assert len(problems(Safetensors(), {**SAME, "max_difference": math.nan})) == 1
     assert len(problems(Safetensors(), {**SAME, "perplexity": math.nan})) == 1

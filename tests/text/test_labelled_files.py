@@ -84,7 +84,7 @@ def test_several_labels(tmp_path: Path):
     [
         ("a.csv", "text,label\nx,\n", r"a\.csv, line 2: no label at \"label\": give the row one"),
         ("a.jsonl", '{"text": "x", "label": null}', r"a\.jsonl, line 1: no label at"),
-        ("a.jsonl", '{"text": "x", "label": 0.5}', r"line 1: the label at \"label\" is 0\.5"),
+        ("a.jsonl", '{"text": "x", "label": 0.5}', r"is 0\.5, .* objective=regression"),
         (
             "a.jsonl",
             '{"text": "x", "stars": 1}',
@@ -100,6 +100,43 @@ def test_a_fault_is_said_with_its_place(tmp_path: Path, name: str, content: str,
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=words):
         list(LabelledFiles(str(tmp_path / name), validation_every=9).labels("train"))
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_files_without_a_row_are_named(tmp_path: Path, kind: str):
+    path = tmp_path / f"a{kind}"
+    if kind == ".parquet":
+        pq.write_table(pa.table({"text": pa.array([], "string"), "label": []}), path)
+    else:
+        path.write_text({".csv": "text,label\n", ".tsv": "text\tlabel\n"}.get(kind, ""))
+    source = LabelledFiles(str(path), validation_every=9)
+    for rows in (source.labels("train"), source.texts("train"), source.numbers("validation")):
+        with pytest.raises(InputError, match=rf"a\{kind}: no row is there, .*: give rows of a"):
+            list(rows)
+    full = tmp_path / "b.csv"
+    full.write_text(CSV)
+    assert len(list(LabelledFiles(str(tmp_path), validation_every=9).labels("train"))) == 4
+    held_out = LabelledFiles(str(full), validation_path=str(path))
+    assert len(list(held_out.labels("train"))) == 4
+    with pytest.raises(InputError, match=rf"a\{kind}: no row is there"):
+        list(held_out.labels("validation"))
+
+
+def test_many_files_without_a_row_are_named_as_far_as_they_fit(tmp_path: Path):
+    for number in range(5):
+        (tmp_path / f"{number}.csv").write_text("text,label\n")
+    with pytest.raises(InputError, match=r"0\.csv, .*1\.csv, .*2\.csv and 2 more: no row"):
+        list(LabelledFiles(str(tmp_path)).labels("train"))
+
+
+def test_numbers_of_every_kind_of_file(tmp_path: Path):
+    rows = [{"text": "x", "label": [1, 2.5]}, {"text": "y", "label": [2, 2.5]}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("text,label\nx,1|2.5\ny,2|2.5\n")
+    for path in sorted(tmp_path.iterdir()):
+        source = LabelledFiles(str(path), separator="|", validation_every=9)
+        assert [row.values for row in source.numbers("train")] == [(1, 2.5), (2, 2.5)]
 
 
 def test_rows_mean_the_same_in_json_and_parquet(tmp_path: Path):

@@ -2,23 +2,22 @@
 
 import pytest
 import torch
+from tests.tiny_model import tiny_config
 
 from loomlab.model.gpt import GPTConfig
 from loomlab.text.label_set import LabelSet
-from loomlab.text.prediction import predict_labels
+from loomlab.text.numbers import Spread
+from loomlab.text.prediction import predict_labels, predict_numbers
 from loomlab.tokenizer.byte import Byte
 
 NAMES = LabelSet(("a", "b", "c"), (1, 1, 1), 3, 16)
 TEXTS = [f"{'text ' * (n % 5)}{n}" for n in range(70)]
 
 
-def build(problem_type: str):
+def build(problem_type: str, labels: LabelSet = NAMES):
     torch.manual_seed(0)
     tokenizer = Byte().train()
-    config = GPTConfig(
-        layers=1, width=16, heads=2, vocab_size=len(tokenizer), context_length=16,
-        initializer_range=0.5, **NAMES.head_settings(),
-    )  # fmt: skip
+    config = tiny_config(GPTConfig, tokenizer, 16, **labels.head_settings())
     config.problem_type = problem_type
     return config.build("sequence_classification"), tokenizer
 
@@ -75,3 +74,15 @@ def test_a_long_text_is_cut_and_training_mode_kept():
     assert one.probabilities == pytest.approx(other.probabilities)
     assert model.training
     assert list(predict_labels(model, tokenizer, [], 16)) == []
+
+
+def test_numbers_are_said_in_their_own_unit():
+    spread = Spread(("height", "weight"), (170.0, -3.5), (12.0, 0.25))
+    model, tokenizer = build("regression", LabelSet(spread.names, (3, 3), 3, 16, spread=spread))
+    found = list(predict_numbers(model, tokenizer, iter(TEXTS), 16))
+    assert [text for text, _ in found] == TEXTS
+    hidden = model.eval().transformer(torch.tensor([[*TEXTS[0].encode(), tokenizer.eos_token_id]]))
+    head = model.score(hidden.last_hidden_state[0, -1]).tolist()
+    expected = {"height": head[0] * 12 + 170, "weight": head[1] * 0.25 - 3.5}
+    assert found[0][1] == pytest.approx(expected, rel=1e-5)
+    assert len({round(numbers["height"], 3) for _, numbers in found}) > 5

@@ -91,3 +91,11 @@ def test_a_word_is_text(tmp_path: Path):
     (tmp_path / "a.jsonl").write_text('{"tokens": ["a", 1], "tags": ["O", "O"]}\n')
     with pytest.raises(InputError, match=r'a\.jsonl, line 1: 1 at "tokens" is int, not a word'):
         list(TaggedFiles(str(tmp_path / "a.jsonl")).texts("train"))
+
+
+def test_files_without_a_row_are_named(tmp_path: Path):
+    path = tmp_path / "a.conll"
+    path.write_text("-DOCSTART- O\n\n")
+    for rows in (TaggedFiles(str(path)).labels("train"), TaggedFiles(str(path)).texts("train")):
+        with pytest.raises(InputError, match=r"a\.conll: no row is there"):
+            list(rows)

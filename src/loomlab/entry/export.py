@@ -25,8 +25,9 @@ def parser() -> Arguments:
         help="safetensors, onnx, onnx_int8, torch_export, aot_inductor (files in conf/format)",
     )  # fmt: skip
     arguments.add_argument(
-        "--batches", type=whole(1), default=8, help="held-out batches the perplexity is taken on"
-    )
+        "--batches", type=whole(1), default=8,
+        help="held-out batches the perplexity, or the error of numbers, is taken on",
+    )  # fmt: skip
     arguments.add_argument("--json", action="store_true", help="print JSON")
     return arguments
 
@@ -48,7 +49,8 @@ def run(argv: list[str]) -> int:
         return 0
     print(found["folder"])
     print(f"largest difference of a logit  {found['max_difference']:.2g}")
-    for name, shown in (("perplexity", ".4f"), ("bytes", ",.0f"), ("milliseconds", ".2f")):
+    quality = next(name for name in ("perplexity", "rmse") if name in found)
+    for name, shown in ((quality, ".4f"), ("bytes", ",.0f"), ("milliseconds", ".2f")):
         what = "milliseconds for one row" if name == "milliseconds" else name
         print(f"{what:<30} {found[name]:{shown}} ({found[f'{name}_before']:{shown}} before)")
     return 0

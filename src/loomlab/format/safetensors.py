@@ -15,6 +15,7 @@ from transformers import AutoConfig
 from loomlab.errors import InputError
 from loomlab.format.base import Format, Inputs, Runner
 from loomlab.format.standard_layout import standard_layout, why_not_standard
+from loomlab.model.foreign_unit import save_own_unit
 from loomlab.model.reshaped import MARKER
 
 log = logging.getLogger("loomlab")
@@ -44,7 +45,7 @@ class Safetensors(Format):
                 "export loads where loomlab is installed, after `import loomlab`",
                 why_not_standard(model),
             )
-        (saved or model).save_pretrained(folder)  # type: ignore[operator]
+        save_own_unit(saved or model, folder)
 
     def read(self, folder: Path, names: tuple[str, ...]) -> Runner:
         """The model through the class that its config names."""

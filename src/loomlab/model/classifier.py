@@ -21,6 +21,7 @@ class SequenceClassifier(TransformerModel):
     """A trunk and a head that says which label a text has."""
 
     transformer: nn.Module
+    says_own_unit = True  # numbers, in the unit of their labels
 
     def label_logits(
         self, hidden_BTD: Tensor, input_ids: Tensor, attention_mask: Tensor | None

@@ -1,5 +1,6 @@
 """Any model of Hugging Face Transformers, from a checkpoint or from its configuration class."""
 
+import copy
 import logging
 from dataclasses import fields
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from loomlab.errors import InputError, first_line
 
 # bert and gpt register themselves, so that checkpoints of this package load as well.
 from loomlab.model import bert, gpt, hf_check  # noqa: F401
+from loomlab.model.foreign_unit import FOLDED, say_own_unit, unfold_weights
 from loomlab.model.loading import HEADS, UNLOADABLE, load_pretrained, reason
 from loomlab.text.hub import require_checkpoint
 from loomlab.text.pretrained import PretrainedPackage
@@ -62,6 +64,8 @@ class HFModel:
         mask_token_id: int | None = None,
         id2label: dict[int, str] | None = None,
         label2id: dict[str, int] | None = None,
+        label_mean: list[float] | None = None,
+        label_deviation: list[float] | None = None,
     ) -> None:
         """Take settings; `attention` and `position` are not used, such a model has its own.
 
@@ -87,7 +91,9 @@ class HFModel:
             "bos_token_id": bos_token_id,
             "mask_token_id": mask_token_id,
         }
-        self.labels = {"id2label": id2label, "label2id": label2id} if id2label else {}
+        self.labels: dict[str, Any] = {"id2label": id2label, "label2id": label2id}
+        self.labels |= {"label_mean": label_mean, "label_deviation": label_deviation}
+        self.labels = self.labels | {FOLDED: None} if id2label else {}
 
     @staticmethod
     def problems(settings: dict[str, Any], head: str) -> list[str]:
@@ -117,7 +123,7 @@ class HFModel:
         model = self._load(head) if self.name or self.package else self._create(head)
         if head == "causal_lm":
             hf_check.require_causal(model, self.vocab_size)
-        return model
+        return say_own_unit(model)
 
     load = staticmethod(load_pretrained)
 
@@ -167,6 +173,7 @@ class HFModel:
             config = transformers.AutoConfig.from_pretrained(name, **self.overrides, **access)
             _refuse(hf_check.type_problems(config.model_type, head, self.overrides))
             self._require_room(config, 0)
+            saved = copy.copy(vars(config))
             self._set_special_ids(config, head)
             model, loading = getattr(transformers, HEADS[head]).from_pretrained(
                 name, config=config, dtype="float32", output_loading_info=True, **access,
@@ -182,6 +189,8 @@ class HFModel:
                 self._source,
                 ", ".join(dict.fromkeys(".".join(key.split(".")[:2]) for key in missing)),
             )
+        if f"{saved.get(FOLDED)}.weight" not in {*missing, *_mismatched(loading)}:
+            unfold_weights(model.state_dict(), saved)
         return model
 
     @property
@@ -199,7 +208,8 @@ class HFModel:
         if hasattr(config, "is_decoder"):
             config.is_decoder = head == "causal_lm"
         for key, labels in self.labels.items():
-            setattr(config, key, labels)
+            if labels is not None or hasattr(config, key):
+                setattr(config, key, labels)
 
     def _require_room(self, config: Any, spare: int) -> None:
         """Refuse a vocabulary or a context that is too small for the data."""
@@ -224,6 +234,11 @@ class HFModel:
                 f"The model has {places} positions, too few for sequences of "
                 f"{self.context_length} tokens: give a shorter sequence_length."
             )
+
+
+def _mismatched(loading: dict[str, Any]) -> list[str]:
+    """Weights that were left out for their shape."""
+    return [key for key, *_ in loading.get("mismatched_keys") or ()]
 
 
 def _refuse(problems: list[str]) -> None:

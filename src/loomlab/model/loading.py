@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from loomlab.errors import InputError, first_line
+from loomlab.model.foreign_unit import say_own_unit
 from loomlab.model.reshaped import MARKER, rebuild
 
 HEADS = {
@@ -35,10 +36,11 @@ def load_pretrained(folder: Path, head: str) -> Any:
     auto = getattr(transformers, HEADS[head])
     try:
         if MARKER in json.loads((folder / "config.json").read_text(encoding="utf-8")):
-            return _load_reshaped(folder, auto)
-        return auto.from_pretrained(
+            return say_own_unit(_load_reshaped(folder, auto))
+        model = auto.from_pretrained(
             folder, dtype="float32", local_files_only=True, trust_remote_code=False
         )
+        return say_own_unit(model)
     except InputError:
         raise
     except UNLOADABLE as error:

@@ -46,7 +46,16 @@ def fold_unit(layer: nn.Module, config: Any) -> None:
     unit = label_unit(config)
     if unit is None:
         return
-    weight, bias = layer.get_parameter("weight"), layer.get_parameter("bias")
-    mean_C, deviation_C = (torch.tensor(p, dtype=torch.float64, device=weight.device) for p in unit)
-    weight.copy_(weight.double() * deviation_C[:, None])
-    bias.copy_(bias.double() * deviation_C + mean_C)
+    mean_C, deviation_C = (torch.tensor(part, dtype=torch.float64) for part in unit)
+    layer.get_parameter("weight").mul_(deviation_C[:, None])
+    if (bias := getattr(layer, "bias", None)) is not None:
+        bias.copy_(bias.double().cpu() * deviation_C + mean_C)
+
+
+@torch.no_grad()
+def unfold_unit(weight: Tensor, bias: Tensor | None, config: Any) -> None:
+    """The inverse of `fold_unit`, in place."""
+    mean_C, deviation_C = (torch.tensor(p, dtype=torch.float64) for p in label_unit(config) or ())
+    weight.div_(deviation_C[:, None])
+    if bias is not None:
+        bias.copy_((bias.double() - mean_C) / deviation_C)

@@ -28,7 +28,8 @@ class TokenClassification(Objective):
     Cross entropy over the labels, the mean over words. Where labels are O, B-TYPE and I-TYPE, f1,
     precision and recall are those of entities, found as conlleval and seqeval do; with
     strict_entities=true an I-TYPE that follows nothing of its type begins none (seqeval's strict
-    IOB2). Else f1 is the mean over labels. Words that were cut off are not scored.
+    IOB2). Else, and so with BIOES, f1 is the mean over labels. Words that were cut off are not
+    scored.
     """
 
     staged = False  # a stage of a pipeline is not enough

@@ -10,9 +10,7 @@ from loomlab.measure.split import nearest_multiples
 READ_LOGITS = ("label_smoothing", "z_loss", "distill")  # terms of the loss over all logits
 
 
-def problems(
-    settings: Mapping[str, Any], config: Mapping[str, Any], reads: str
-) -> Iterator[str]:
+def problems(settings: Mapping[str, Any], config: Mapping[str, Any], reads: str) -> Iterator[str]:
     """Switches that need what the objective or a term of the loss does not have.
 
     reads: how the objective reads its corpus.

@@ -19,6 +19,7 @@ from loomlab.compression.base import Compression
 from loomlab.corpus.base import Corpus
 from loomlab.device import on, placed, wait_for
 from loomlab.measure.modes import evaluating, uncached
+from loomlab.model.foreign_unit import save_own_unit
 from loomlab.model.reshaped import QuantizedLinear
 from loomlab.objective.base import Objective
 from loomlab.precision.base import Precision
@@ -124,7 +125,7 @@ def save_model(objective: Objective, folder: RunFolder) -> None:
     partial = folder.path / ".model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        objective.model.save_pretrained(partial)  # type: ignore[operator]
+        save_own_unit(objective.model, partial)
         objective.exported_tokenizer().save_pretrained(partial)
         shutil.rmtree(folder.model, ignore_errors=True)
         partial.rename(folder.model)

@@ -18,11 +18,13 @@ from torch import nn
 
 from loomlab.format.base import INPUTS, Format, Inputs
 from loomlab.measure.modes import uncached
+from loomlab.model.own_unit import label_unit
 from loomlab.run.evaluation import evaluate
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.loading import FinishedRun
 
 ROUNDS = 9
+PERPLEXITY, ERROR = "perplexity", "rmse"  # one of which is compared
 
 
 def main(folder: str, batches: int) -> None:
@@ -37,12 +39,14 @@ def main(folder: str, batches: int) -> None:
         found = exported.model(**inputs).logits
     mask = inputs.get("attention_mask")
     difference = (wanted - found).abs()
+    if (unit := label_unit(source.model.config)) is not None:  # numbers of any size
+        difference = difference / difference.new_tensor(unit[1])
     if mask is not None and difference.ndim == 3:  # what padding gives is nobody's concern
         difference = difference * mask[..., None]
     numbers = {
         "max_difference": float(difference.max()),
-        "perplexity_before": _perplexity(source, batches),
-        "perplexity": _perplexity(exported, batches),
+        **{f"{name}_before": value for name, value in _quality(source, batches).items()},
+        **_quality(exported, batches),
         "bytes": sum(p.stat().st_size for p in Path(folder).glob(f"{form.file}*")),
         "bytes_before": (source.folder.model / "model.safetensors").stat().st_size,
         **_latency(source.model, exported.model, inputs),
@@ -56,9 +60,10 @@ def problems(form: Format, numbers: dict[str, float]) -> list[str]:
     off = numbers["max_difference"]
     if form.tolerance is not None and not off <= form.tolerance:
         found.append(f"a logit is off by {off:.2g}, more than {form.tolerance:g}")
-    before, after = numbers["perplexity_before"], numbers["perplexity"]
+    name = next(name for name in (PERPLEXITY, ERROR) if name in numbers)
+    before, after = numbers[f"{name}_before"], numbers[name]
     if not abs(after - before) <= form.perplexity_tolerance * before:
-        found.append(f"the perplexity of held-out text is {after:.4f} instead of {before:.4f}")
+        found.append(f"the {name} of held-out text is {after:.4f} instead of {before:.4f}")
     return found
 
 
@@ -69,10 +74,16 @@ def _real_inputs(source: FinishedRun) -> Inputs:
     return {name: batch[name] for name in INPUTS if name in batch}
 
 
-def _perplexity(run: FinishedRun, batches: int) -> float:
-    """exp of the mean loss on the first batches of held-out text, as `loom evaluate` scores."""
+def _quality(run: FinishedRun, batches: int) -> dict[str, float]:
+    """exp of the mean loss on the first batches of held-out text, as `loom evaluate` scores.
+
+    Of numbers it is the error itself.
+    """
     objective, corpus = run.with_corpus()
-    return math.exp(evaluate(objective, corpus, False, batches)["val/loss"])
+    found = evaluate(objective, corpus, False, batches)
+    if ERROR in objective.metrics:
+        return {ERROR: found[f"val/{ERROR}"]}
+    return {PERPLEXITY: math.exp(found["val/loss"])}
 
 
 def _latency(source: nn.Module, exported: nn.Module, inputs: Inputs) -> dict[str, float]:

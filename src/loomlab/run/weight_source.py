@@ -15,6 +15,7 @@ from torch import Tensor
 
 from loomlab.callbacks.store import read_state
 from loomlab.errors import InputError
+from loomlab.model.foreign_unit import unfold_weights
 from loomlab.model.reshaped import MARKER
 from loomlab.model.standard_settings import config_beside
 from loomlab.text.beside import CHECKPOINT
@@ -61,7 +62,9 @@ def read_source(source: Path) -> WeightSource:
         )
     if path.suffix == CHECKPOINT:
         return WeightSource(_checkpoint(path))
-    return WeightSource(_saved(path, source), config_beside(path))
+    weights, config = _saved(path, source), config_beside(path)
+    unfold_weights(weights, config)
+    return WeightSource(weights, config)
 
 
 def config_of(source: Path) -> dict[str, Any]:

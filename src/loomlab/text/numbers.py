@@ -10,7 +10,7 @@ from typing import Any
 from loomlab.errors import InputError
 
 LARGEST = 1e30  # of 32-bit floats some room is left for what is computed of it
-FINEST = 1e-5  # of the mean: a smaller spread is lost in 32-bit floats
+FINEST = 1e-4  # of the mean: a smaller spread is lost in 32-bit floats
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,9 @@ def manifest_problem(
     """One line on why the files of a folder are not those of its manifest, or None."""
     try:
         manifest = read(folder)
-        unlike = [name for name, sha in manifest.sums().items() if file_sha256(folder / name) != sha]
+        unlike = [
+            name for name, sha in manifest.sums().items() if file_sha256(folder / name) != sha
+        ]
     except (OSError, ValueError, TypeError) as error:
         return f"{folder.name}: label manifest or data unreadable ({error})"
     if manifest.schema_version != schema_version:
