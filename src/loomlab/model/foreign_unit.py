@@ -56,8 +56,8 @@ def _scale_alone(model: Any) -> None:
     for middle, around in zip(mean, deviation, strict=True):
         if abs(middle) > FAR * around:
             log.warning(
-                "the numbers are %.6g give or take %.3g, and the head of %s has no bias for "
-                "that mean: give differences from a number near it, or use model=gpt or an encoder",
+                "the numbers are %.6g give or take %.3g, and the head of %s has no bias for that "
+                "mean: give differences from a number near it, or use model=gpt or an encoder",
                 middle, around, type(model).__name__,
             )  # fmt: skip
 
