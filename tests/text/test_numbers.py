@@ -1,6 +1,7 @@
 """Numbers of rows: what is read as one, how they are spread, and what cannot be learned."""
 
 import statistics
+from decimal import Decimal
 
 import pytest
 
@@ -17,6 +18,7 @@ from loomlab.text.numbers import RowNumbers, read_numbers, settle_numbers
         ([1, "2.5"], None, (1.0, 2.5)),
         ("1| 2 |1", "|", (1.0, 2.0, 1.0)),
         (7, "|", (7.0,)),
+        (Decimal("2.50"), None, (2.5,)),  # of Parquet
     ],
 )
 def test_what_is_a_number(value: object, separator: str | None, numbers: tuple[float, ...]):
@@ -29,7 +31,7 @@ def test_what_is_a_number(value: object, separator: str | None, numbers: tuple[f
         ("good", None, "'good' at \"stars\" is no number: fix the row, or use objective=classifi"),
         ("1,5", None, "'1,5' at \"stars\" is no number (write 1.5): fix"),
         ("1_000", None, "'1_000' at \"stars\" is no number:"),
-        (True, None, 'True at "stars" is no number:'),
+        (True, None, "'True' at \"stars\" is no number:"),
         ({"a": 1}, None, "at \"stars\" is no number:"),
         ("", None, 'no number at "stars": give the row one'),
         (None, None, 'no number at "stars"'),

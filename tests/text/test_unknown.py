@@ -112,6 +112,7 @@ def test_a_small_share_is_let_pass_and_labels_are_no_likelihood():
     assert not too_much(MOST)
     assert unread({"corpus": {"unknown_share": 0.5}, "kind": "likelihood"}) == 0.5
     assert unread({"corpus": {"unknown_share": 0.5}, "kind": "labels"}) == 0.0
+    assert unread({"corpus": {"unknown_share": 0.5}, "kind": "numbers"}) == 0.0
     assert unread({"corpus": {"unknown_share": MOST}}) == unread({"corpus": {}}) == unread({}) == 0
 
 

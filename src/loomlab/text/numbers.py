@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from loomlab.errors import InputError
 
+SHOWN = 40  # characters of a value that a message spells out
 LARGEST = 1e30  # of 32-bit floats some room is left for what is computed of it
 FINEST = 1e-4  # of the mean: a smaller spread is lost in 32-bit floats
 
@@ -57,14 +59,15 @@ def _number(value: Any, key: str, place: str) -> float:
         number = float(value) if _may_be_number(value) else None
     except (ValueError, OverflowError):
         number = None
+    shown = str(value)[:SHOWN]
     if number is None:
         raise InputError(
-            f'{place}: {value!r} at "{key}" is no number{_hint(value)}: fix the row, or use '
+            f"{place}: '{shown}' at \"{key}\" is no number{_hint(value)}: fix the row, or use "
             "objective=classification if these are names"
         )
     if not abs(number) <= LARGEST:
         raise InputError(
-            f'{place}: {value} at "{key}" is no number that can be learned: fix the row or leave '
+            f'{place}: {shown} at "{key}" is no number that can be learned: fix the row or leave '
             f"it out (numbers are finite and at most {LARGEST:g})"
         )
     return number
@@ -74,7 +77,7 @@ def _may_be_number(value: Any) -> bool:
     """Not true and false, nor what Python alone writes so."""
     if isinstance(value, str):
         return "_" not in value
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
 def _hint(value: Any) -> str:
