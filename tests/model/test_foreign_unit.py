@@ -87,3 +87,10 @@ def test_weights_to_start_from_have_no_unit(tmp_path: Path):
     torch.testing.assert_close((said(other) - 1.7) / 0.1, (said(model) - 1990) / 8,
                                atol=1e-3, rtol=0)  # fmt: skip
     assert AutoConfig.from_pretrained(tmp_path).label_mean == [1990.0]
+
+
+def test_another_head_has_no_unit(tmp_path: Path):
+    save_own_unit(built("bert"), tmp_path)
+    model = HFModel(name=str(tmp_path), vocab_size=99, context_length=16).build("masked_lm")
+    assert said(model).shape == (2, 4, 99)
+    assert not model._forward_hooks

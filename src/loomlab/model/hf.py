@@ -91,9 +91,8 @@ class HFModel:
             "bos_token_id": bos_token_id,
             "mask_token_id": mask_token_id,
         }
-        self.labels: dict[str, Any] = {"id2label": id2label, "label2id": label2id}
-        self.labels |= {"label_mean": label_mean, "label_deviation": label_deviation}
-        self.labels = self.labels | {FOLDED: None} if id2label else {}
+        self.labels = {"id2label": id2label, "label2id": label2id} if id2label else {}
+        self.unit = {"label_mean": label_mean, "label_deviation": label_deviation, FOLDED: None}
 
     @staticmethod
     def problems(settings: dict[str, Any], head: str) -> list[str]:
@@ -208,8 +207,10 @@ class HFModel:
         if hasattr(config, "is_decoder"):
             config.is_decoder = head == "causal_lm"
         for key, labels in self.labels.items():
-            if labels is not None or hasattr(config, key):
-                setattr(config, key, labels)
+            setattr(config, key, labels)
+        for key, value in self.unit.items():
+            if value is not None or hasattr(config, key):  # of what it was trained on before
+                setattr(config, key, value)
 
     def _require_room(self, config: Any, spare: int) -> None:
         """Refuse a vocabulary or a context that is too small for the data."""

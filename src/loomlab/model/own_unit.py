@@ -47,7 +47,8 @@ def fold_unit(layer: nn.Module, config: Any) -> None:
     if unit is None:
         return
     mean_C, deviation_C = (torch.tensor(part, dtype=torch.float64) for part in unit)
-    layer.get_parameter("weight").mul_(deviation_C[:, None])
+    weight = layer.get_parameter("weight")
+    weight.mul_(deviation_C[:, None].to(weight))
     if (bias := getattr(layer, "bias", None)) is not None:
         bias.copy_(bias.double().cpu() * deviation_C + mean_C)
 
@@ -56,6 +57,6 @@ def fold_unit(layer: nn.Module, config: Any) -> None:
 def unfold_unit(weight: Tensor, bias: Tensor | None, config: Any) -> None:
     """The inverse of `fold_unit`, in place."""
     mean_C, deviation_C = (torch.tensor(p, dtype=torch.float64) for p in label_unit(config) or ())
-    weight.div_(deviation_C[:, None])
+    weight.div_(deviation_C[:, None].to(weight))
     if bias is not None:
-        bias.copy_((bias.double() - mean_C) / deviation_C)
+        bias.copy_((bias.double().cpu() - mean_C) / deviation_C)
