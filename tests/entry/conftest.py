@@ -28,6 +28,7 @@ KINDS = {
         *SMALL,
     ],
     "numbers": [
+        "model=bert",
         "objective=regression",
         "corpus=labelled",
         f"corpus.path={ALICE.with_name('meals.csv')}",

@@ -41,7 +41,7 @@ def test_safetensors_load_in_transformers(kind: str, auto: Any, trained: Trained
 
 CLASSES = {
     "default": "GPT2LMHeadModel", "gpt": "GPTNeoXForCausalLM", "bert": "BertForMaskedLM",
-    "labels": "GPT2ForSequenceClassification",
+    "labels": "GPT2ForSequenceClassification", "numbers": "BertForSequenceClassification",
 }  # fmt: skip
 TEXT = "Alice was beginning"
 WITHOUT_LOOMLAB = """
@@ -75,7 +75,8 @@ def test_a_python_without_loomlab_loads_what_is_exported(
     monkeypatch.setattr(exporting, "_verified", lambda *_: {"problems": []})
     node = {"_target_": "loomlab.format.safetensors.Safetensors"}
     heads = {"default": "CausalLM", "gpt": "CausalLM", "bert": "MaskedLM",
-             "labels": "SequenceClassification"}  # fmt: skip
+             "labels": "SequenceClassification",
+             "numbers": "SequenceClassification"}  # fmt: skip
     asked = [
         (export(str(trained(kind)), "plain", node, 1)["folder"], f"AutoModelFor{head}", TEXT)
         for kind, head in heads.items()
