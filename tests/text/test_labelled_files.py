@@ -108,7 +108,7 @@ def test_files_without_a_row_are_named(tmp_path: Path, kind: str):
     if kind == ".parquet":
         pq.write_table(pa.table({"text": pa.array([], "string"), "label": []}), path)
     else:
-        path.write_text({".csv": "text,label\n", ".tsv": "text\tlabel\n"}.get(kind, ""))
+        path.write_text({".csv": "text,label\n", ".tsv": "text\tlabel\n"}.get(kind, "\n"))
     source = LabelledFiles(str(path), validation_every=9)
     for rows in (source.labels("train"), source.texts("train"), source.numbers("validation")):
         with pytest.raises(InputError, match=rf"a\{kind}: no row is there, .*: give rows of a"):

@@ -15,7 +15,7 @@ GOOD = "a O\nb B-X\n\n" * 20
     [
         (GOOD + "c\n", "a.conll, line 61: 'c' alone"),
         ("a O\n\n" * 20, "a.conll: all words of 18 training rows are labelled 'O'"),
-        ("\n", "a.conll: no training row has a word"),
+        ("\n", "a.conll: no row is there"),
         ("", "a.conll is empty (0 bytes)"),
     ],
 )
@@ -23,7 +23,7 @@ def test_the_gate_refuses(tmp_path: Path, content: str, words: str):
     path = tmp_path / "a.conll"
     path.write_text(content)
     given = ["objective=token_classification", "corpus=tagged", f"corpus.path={path}"]
-    assert words.replace("a.conll: no", "no") in check(given).message()
+    assert words in check(given).message()
 
 
 def test_what_is_not_used_is_not_looked_at(tmp_path: Path):

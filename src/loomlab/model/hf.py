@@ -208,9 +208,9 @@ class HFModel:
             config.is_decoder = head == "causal_lm"
         for key, labels in self.labels.items():
             setattr(config, key, labels)
-        for key, value in self.unit.items():
-            if value is not None or hasattr(config, key):  # of what it was trained on before
-                setattr(config, key, value)
+        for key, part in self.unit.items():
+            if part is not None or hasattr(config, key):  # of what it was trained on before
+                setattr(config, key, part)
 
     def _require_room(self, config: Any, spare: int) -> None:
         """Refuse a vocabulary or a context that is too small for the data."""

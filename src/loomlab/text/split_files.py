@@ -14,7 +14,9 @@ from loomlab.text.token_file import file_sha256
 class Manifest(Protocol):
     """What is recorded of the files of one split."""
 
-    schema_version: int
+    @property
+    def schema_version(self) -> int:
+        """The version of its format."""
 
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file."""
