@@ -37,6 +37,8 @@ def test_given_names_keep_their_order_and_may_be_numbered():
         (rows((), ()), [], [], r"train\.csv: no training row has a label"),
         (rows("a", "b"), rows("a", "c", name="test.csv"), [],
          r"test\.csv, line 3: the label 'c' of this held-out row is in no training row"),
+        (rows("1.5", "2"), rows("-0.25", name="test.csv"), [],
+         r"corpus\.validation_path, or use objective=regression for numbers$"),
         (rows("a", "b"), rows("c", name="test.csv"), ["a", "b", "c"], r"test\.csv, line 2"),
         (rows("a", "b"), [], ["a", "b", "a"], r"corpus\.labels=\[a,b,a\]: a name is there twice"),
     ],

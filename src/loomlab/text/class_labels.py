@@ -83,8 +83,15 @@ def settle_names(
                     f"{row.place}: the label '{label}' of this held-out row is in no training "
                     f"row (those have: {_listed(_sorted(counts))}): fix it, or change what is "
                     "held out with corpus.validation_every or corpus.validation_path"
+                    f"{_or_regression(label)}"
                 )
     return list(given) or _sorted(counts)
+
+
+def _or_regression(label: str) -> str:
+    """What else to do with a label that is a number."""
+    digits = label.lstrip("-").replace(".", "", 1)
+    return ", or use objective=regression for numbers" if digits.isdecimal() else ""
 
 
 def settle_tags(
