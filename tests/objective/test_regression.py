@@ -119,7 +119,7 @@ def test_without_numbers_it_says_what_it_needs():
     ("overrides", "words"),
     [
         (["corpus=rotten_tomatoes"], "needs corpus.numbered to be True: its labels are no num"),
-        (["corpus=tagged", f"corpus.path={MEALS.with_name('words.conll')}"], "with objective=regression use corpus=labelled"),
+        (["corpus=tagged", f"corpus.path={MEALS.with_name('words.conll')}"], "use corpus=labell"),
         ([*SMALL[1:4], "model=ngram"], "counting n-grams does not tell numbers"),
         ([*SMALL[1:4], "corpus.document_mask=true"], "a row is one document"),
         ([*SMALL[1:4], "metric=val/accuracy"], "reports no 'val/accuracy'"),
@@ -168,14 +168,14 @@ def test_bad_files_are_refused(
 def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], model: list[str]):
     sizes = [o for o in SMALL if not ("model=hf" in model and o.startswith("model."))]
     folder = train(
-        *sizes, *model, "budget.steps=100", "optimizer.lr=0.02", "global_batch_size=16",
+        *sizes, *model, "budget.steps=50", "optimizer.lr=0.02", "global_batch_size=16",
         "callbacks=[checkpoint,samples]", "corpus.validation_every=4",
         "tokenizer=wordpiece", "tokenizer.vocab_size=300",
     )  # fmt: skip
     best = folder.summary()["best"]
     assert set(best) == {f"val/{name}" for name in Regression.metrics}
     assert folder.summary()["metric"] == "val/rmse"
-    assert best["val/r2"] > 0.6, "words add up"
+    assert best["val/r2"] > 0.5, "words add up"
     finished = FinishedRun(folder.path)
     saved = AutoModelForSequenceClassification.from_pretrained(folder.model).eval()
     assert saved.config.id2label == {0: "stars"}
