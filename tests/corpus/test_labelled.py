@@ -74,7 +74,7 @@ def test_a_split_without_rows_is_refused(cache_dir: Path):
         corpus.prepare_data()
 
 
-def test_labels_may_be_numbers(cache_dir: Path):
+def test_labels_may_be_numbers(tmp_path: Path, cache_dir: Path):
     settings = {"path": str(REVIEWS.with_name("meals.csv")), "label_key": "stars"}
     corpus = make(cache_dir, **settings, reads="numbers")
     corpus.prepare_data()
@@ -91,6 +91,10 @@ def test_labels_may_be_numbers(cache_dir: Path):
     named.prepare_data()
     assert named.label_set is not None
     assert named.label_set.names == ("rating",)
-    other = make(cache_dir, **settings)  # as names of classes
+    changed = tmp_path / "meals.csv"
+    changed.write_text(Path(settings["path"]).read_text().replace(",1.75\n", ",1.5\n", 1))
+    other = make(cache_dir, **{**settings, "path": str(changed)}, reads="numbers")
     other.prepare_data()
-    assert other._stream_identity() != corpus._stream_identity()
+    other.setup()
+    mine, theirs = corpus._stream_identity(), other._stream_identity()
+    assert [name for name in mine if mine[name] != theirs[name]] == ["labels"]
