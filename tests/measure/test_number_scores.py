@@ -65,7 +65,7 @@ def test_parts_are_put_together():
     by_part = ScoresByPart(lambda: NumberScores(UNIT), {"one": 1.0, "two": 2.0})
     by_part.of("one").add(said[:20], true[:20])
     by_part.of("two").add(said[20:], true[20:])
-    found = by_part.result(1.0)
+    found = by_part.result()
     whole = scored((said, true)).result()
     assert {name: found[name] for name in whole} == pytest.approx(whole)
     assert found["two/r2"] == pytest.approx(scored((said[20:], true[20:])).result()["r2"])

@@ -76,7 +76,7 @@ def test_bert_of_transformers_says_and_loses_the_same(
     scores = module.new_scores()
     module.score(batch, scores)
     off = (told.logits - torch.tensor(numbers)).detach().numpy()
-    found = scores.result(1.0)
+    found = scores.result()
     assert set(found) == set(Regression.metrics)
     assert found["rmse"] == pytest.approx(np.sqrt((off**2).mean(0)).mean(), rel=1e-3)
     assert found["mae"] == pytest.approx(np.abs(off).mean(), rel=1e-3)
@@ -95,7 +95,7 @@ def test_padding_and_batches_do_not_matter(
         scores = module.new_scores()
         for part in cut:
             module.score(module.collate(part), scores)
-        found.append(scores.result(1.0))
+        found.append(scores.result())
     assert found[1] == pytest.approx(found[0], rel=1e-5)
 
 

@@ -44,8 +44,8 @@ class Standard:
         found = to_theirs(model.state_dict(), self.names, sizes, kind)
         wrong = theirs.load_state_dict(found, strict=False).unexpected_keys
         assert not wrong, wrong
-        if hasattr(theirs, "classifier"):
-            fold_unit(theirs.classifier, config)
+        if label_unit(config) is not None:  # our only head for numbers that theirs have, too
+            fold_unit(theirs.get_submodule("classifier"), config)
         return theirs
 
     def unlike(self, settings: Mapping[str, Any]) -> list[str]:

@@ -62,8 +62,8 @@ class NumberScores(Scores):
         none = torch.zeros(0, 2, len(self.deviation), dtype=torch.float64)
         return torch.cat(self.pairs) if self.pairs else none
 
-    def result(self, bytes_per_token: float = 1.0) -> dict[str, float]:
-        """The scores as plain numbers; `bytes_per_token` is not used.
+    def result(self) -> dict[str, float]:
+        """The scores as plain numbers.
 
         Returns:
             loss (mean squared error of standardized numbers), rmse and mae (root of the mean

@@ -47,7 +47,7 @@ class Regression(OfTexts):
         super().__init__(**shared)
         self.model.config.problem_type = REGRESSION  # type: ignore[union-attr]
 
-    def new_scores(self) -> Scores:
+    def new_scores(self, token_bytes: Tensor | None = None) -> Scores:
         """Errors and correlations."""
         unit = label_unit(self.model.config)
         assert unit is not None, "a model for numbers"
