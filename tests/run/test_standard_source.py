@@ -230,6 +230,17 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path):
         load_initial_weights(ours("gpt2"), tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["cut", "empty", "no dict", "no tensors"])
+def test_damaged_weights_are_refused(kind: str, tmp_path: Path):
+    path, whole = tmp_path / "pytorch_model.bin", {"wte.weight": torch.zeros(40, 16)}
+    GPT2.save_pretrained(tmp_path)
+    torch.save({"no dict": [1], "no tensors": {"wte.weight": 1}}.get(kind, whole), path)
+    if kind in ("cut", "empty"):
+        path.write_bytes(path.read_bytes()[: 400 * (kind == "cut")])
+    with pytest.raises(InputError, match=r"pytorch_model\.bin is no "):
+        load_initial_weights(ours("gpt2"), tmp_path)
+
+
 def test_rows_of_no_token_are_left_out_and_another_vocabulary_is_refused(tmp_path: Path, caplog):
     caplog.set_level("INFO", "loomlab")
     source = theirs(GPT2LMHeadModel, GPT2)

@@ -85,9 +85,10 @@ def _saved(path: Path, source: Path) -> dict[str, Tensor]:
             f"init={source}: {path.name} is no plain pickle of tensors, and would run code; save "
             f"the model as {WEIGHTS}"
         ) from error
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, EOFError) as error:
+        kind = "file of weights" if path.suffix == ".bin" else "safetensors file"
         raise InputError(
-            f"init={source}: {path.name} is no safetensors file; give a finished run folder or a "
+            f"init={source}: {path.name} is no {kind}; give a finished run folder or a "
             "model folder"
         ) from error
 
@@ -95,7 +96,9 @@ def _saved(path: Path, source: Path) -> dict[str, Tensor]:
 def _file(path: Path) -> dict[str, Tensor]:
     if path.suffix != ".bin":
         return load_file(path)
-    state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not (isinstance(state, dict) and all(isinstance(v, Tensor) for v in state.values())):
+        raise ValueError("other things than tensors by name")
     return state
 
 
