@@ -62,7 +62,9 @@ def test_they_are_those_of_the_libraries_whatever_the_batches():
 
 def test_parts_are_put_together():
     said, true = pairs()
-    by_part = ScoresByPart(lambda: NumberScores(UNIT), {"one": 1.0, "two": 2.0})
+    by_part = ScoresByPart(
+        lambda *_: NumberScores(UNIT), {"one": torch.ones(1), "two": torch.ones(1)}
+    )
     by_part.of("one").add(said[:20], true[:20])
     by_part.of("two").add(said[20:], true[20:])
     found = by_part.result()
