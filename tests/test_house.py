@@ -28,6 +28,7 @@ GROUND = {
     "measure",
     "component",
     "errors",
+    "home",
     "allow",
     "secrets",
     "reach",

@@ -97,6 +97,14 @@ Said = Callable[..., str]
         ),
         (["resume="], "resume: is empty; give a folder, or leave resume out"),
         (["init=''"], "init: is empty; give a folder, or leave init out"),
+        (["model=hf", "model.name="], "model.name: is empty; give a value, or leave it out"),
+        (["tokenizer=hf", "tokenizer.name=''"], "tokenizer.name: is empty; give a value"),
+        (["corpus=hf", "corpus.path="], "corpus.path: is empty; give a value"),
+        (["logger=wandb", "logger.wandb.group="], "logger.wandb.group: is empty; give a value"),
+        (
+            ["callbacks.samples.prompt='caf\udce9'"],
+            "prompt: \"'caf\\udce9'\" is not UTF-8",
+        ),
         (["model=hf"], "needs exactly one of model.name"),
         (
             ["model=hf", "model.architecture_type=gtp2"],

@@ -48,6 +48,12 @@ def overrides_of(arguments: list[str]) -> list[str]:
     return [a for a in arguments if a.startswith("hydra.")]
 
 
+def test_a_conf_folder_may_lie_at_home(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(project.parent))
+    monkeypatch.setenv("LOOM_CONF", "/nowhere:~/conf")
+    assert user_conf_dirs() == [project]
+
+
 def test_option_of_the_user_composes_with_its_defaults(arguments: list[str]):
     with composing(arguments):
         config = compose_job([*overrides_of(arguments), "optimizer=sign", "optimizer.lr=0.5"])

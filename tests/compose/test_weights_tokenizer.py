@@ -37,6 +37,21 @@ def test_weights_bring_their_tokenizer(weights: Path):
     assert config.hydra.runtime.choices.tokenizer == "hf"
 
 
+def test_weights_may_lie_at_home(weights: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(weights.parent))
+    own = ["tokenizer=hf", f"tokenizer.name='{weights / 'tokenizer'}'"]
+    assert added("init='~/run'") == ([f"init='{weights}'", *own], "")
+    (weights / "model" / "config.json").write_text('{"architectures": ["GPTForCausalLM"]}')
+    for key, more in {
+        "model.name": ["model=hf", "tokenizer=hf", f"tokenizer.name={weights / 'model'}"],
+        "tokenizer.name": ["tokenizer=hf"],
+        "compression.distill.teacher": ["compression=[distill]"],
+    }.items():
+        found, said = added(*more, f"{key}='~/run/model'")
+        assert found == [f"{key}='{weights / 'model'}'"]
+        assert str(weights) in said or said == "", "and is looked at there"
+
+
 def test_a_chosen_tokenizer_stays(weights: Path, monkeypatch: pytest.MonkeyPatch):
     for chosen in ("tokenizer=byte_bpe", "tokenizer.vocab_size=500", "tokenizer=byte"):
         assert added(f"init={weights}", chosen) == ([], "")

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from loomlab.errors import InputError
 from loomlab.run.output import (
-    at_home,
+    paths_at_home,
     probe,
     require_space,
     restored_when_refused,
@@ -126,5 +126,8 @@ def test_a_place_is_tried_without_a_trace(tmp_path: Path):
 def test_paths_at_home_are_made_whole(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", "/home/someone")
     config = OmegaConf.create({"paths": {"output_dir": "~/runs/a", "cache_dir": "/cache"}})
-    assert at_home(config) == ["paths.output_dir='/home/someone/runs/a'"]
+    assert paths_at_home(config) == ["paths.output_dir='/home/someone/runs/a'"]
     assert config.paths == {"output_dir": "/home/someone/runs/a", "cache_dir": "/cache"}
+    odd = {"paths": {"output_dir": "${nothing}"}, "model": None, "tokenizer": "x", "init": None}
+    for stack in ({}, ["lora"], None):
+        assert paths_at_home(OmegaConf.create({**odd, "compression": stack})) == []

@@ -32,6 +32,8 @@ class Meaning:
             return f"{value} is not a finite number"
         if value is None or isinstance(value, bool):
             return ""
+        if value == "" and self.type == Optional[str]:  # noqa: UP045
+            return "is empty; give a value, or leave it out"
         if self.choices and value not in self.choices:
             return f"'{value}' is none of {', '.join(map(str, self.choices))}"
         if self.interval and isinstance(value, int | float) and not _inside(value, self.interval):

@@ -17,6 +17,7 @@ from loomlab.compose.problem import Problem, report
 from loomlab.compose.search import all_conf_dirs
 from loomlab.compose.weights_tokenizer import tokenizer_of_weights
 from loomlab.errors import InputError
+from loomlab.run.output import paths_at_home
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Checked:
     """The jobs of a command line and what is wrong with each.
 
     `added` are overrides that a job did not name: the tokenizer of the weights it starts from,
-    and the parts of its corpus.
+    the parts of its corpus, and paths that begin with `~` made whole.
     """
 
     jobs: list[list[str]]
@@ -87,11 +88,21 @@ def _outside(job: list[str], catalog: Catalog) -> Iterator[Problem]:
             yield Problem(key, f"'{value}' leaves the config folders", f"see `loom options {key}`")
 
 
+def _no_text(job: list[str]) -> Iterator[Problem]:
+    """Overrides that a record of the run could not hold; a shell passes on any bytes."""
+    for override in job:
+        try:
+            override.encode()
+        except UnicodeEncodeError:
+            key, _, value = override.partition("=")
+            yield Problem(ascii(key)[1:-1], f"{value!a} is not UTF-8", "convert it")
+
+
 def _check_job(
     job: list[str], loader: ConfigLoader, catalog: Catalog
 ) -> tuple[DictConfig | None, list[Problem], list[str]]:
     """Problems of both gates; what the first one accepts still goes through the second."""
-    problems = list(_outside(job, catalog))
+    problems = [*_no_text(job), *_outside(job, catalog)]
     if problems:
         return None, problems, []
     inside = settings_of_parts(job)
@@ -104,10 +115,11 @@ def _check_job(
         problems += more
         if config is None:
             return None, problems, []
+    whole = paths_at_home(config)
     tokenizer = tokenizer_of_weights(job, config)
     if tokenizer:
-        config = compose_job([*accepted, *tokenizer])
-    return config, problems + preflight(config, catalog), [*added, *tokenizer]
+        config = compose_job([*accepted, *whole, *tokenizer])
+    return config, problems + preflight(config, catalog), [*added, *whole, *tokenizer]
 
 
 def _composed(

@@ -10,6 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from loomlab.allow import make_importable
+from loomlab.home import at_home
 
 ENVIRONMENT_VARIABLE = "LOOM_CONF"
 
@@ -22,7 +23,7 @@ def package_conf() -> Path:
 
 def user_conf_dirs() -> list[Path]:
     """Config folders of the user: LOOM_CONF (separated as PATH is), then ./conf."""
-    named = [Path(p) for p in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if p]
+    named = [at_home(p) for p in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if p]
     candidates = [*named, Path.cwd() / "conf"]
     own = package_conf().resolve()
     return [p.resolve() for p in candidates if p.is_dir() and p.resolve() != own]

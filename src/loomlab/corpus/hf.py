@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.text.dataset_source import DatasetSource, HubDataset, LocalFolder
 from loomlab.text.identity import RULES_VERSION, content_key
 from loomlab.text.parquet import read_parquet
@@ -83,7 +84,7 @@ class HF(Corpus):
         if (self.name is None) == (self.path is None):
             raise InputError("corpus=hf needs exactly one of corpus.name and corpus.path")
         if self.path is not None:
-            return LocalFolder(Path(self.path).expanduser())
+            return LocalFolder(at_home(self.path))
         return HubDataset(str(self.name), self.revision, self.cache_dir)
 
     def _files(self) -> dict[str, list[str]]:

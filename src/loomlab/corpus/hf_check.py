@@ -1,9 +1,9 @@
 """What can be wrong with the settings of `corpus=hf`; needs no heavy import."""
 
-from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.text.dataset_source import HubDataset, LocalFolder
 from loomlab.text.splits import split_files
 
@@ -22,7 +22,7 @@ def problems(settings: dict[str, Any], config: Any = None) -> list[str]:
         ]
     if name is not None:
         return _name_problems(str(name)) or _unreachable(settings, config)
-    folder = Path(str(path)).expanduser()
+    folder = at_home(str(path))
     if not folder.is_dir():
         return [f"path: {path} is no folder: give one with parquet or jsonl files"]
     try:
@@ -44,6 +44,6 @@ def _unreachable(settings: dict[str, Any], config: Any) -> list[str]:
     if config is None:
         return []
     name, revision = str(settings["name"]), str(settings["revision"])
-    dataset = HubDataset(name, revision, Path(str(config.paths.cache_dir)).expanduser())
+    dataset = HubDataset(name, revision, at_home(str(config.paths.cache_dir)))
     fault = None if dataset.is_pinned() else dataset.out_of_reach()
     return [] if fault is None else [fault]

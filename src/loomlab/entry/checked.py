@@ -10,7 +10,7 @@ from loomlab.compose.gate import check
 from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
 from loomlab.run.moving_in import refuse_inhabited
-from loomlab.run.output import at_home, probe
+from loomlab.run.output import probe
 
 
 def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictConfig]:
@@ -26,7 +26,7 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     checked = check(recorded, argv)
     config = checked.only()
     refuse_changes(config)
-    argv = [*argv, *checked.added[0], *at_home(config)]
+    argv = [*argv, *checked.added[0]]
     folder = Path(str(config.hydra.run.dir))
     if config.resume and config.overwrite:
         raise InputError("resume and overwrite=true: a run goes on or is removed; leave one out")

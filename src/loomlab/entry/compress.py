@@ -70,7 +70,7 @@ def compress_one(
     from loomlab.compose.gate import check
     from loomlab.compose.search import all_conf_dirs
     from loomlab.run.moving_in import claim
-    from loomlab.run.output import at_home, probe
+    from loomlab.run.output import probe
     from loomlab.run.prepared import prepare_folder
     from loomlab.run.session import execute
 
@@ -78,7 +78,6 @@ def compress_one(
     config = check(overrides).only()
     if around and not config.compression:
         raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
-    at_home(config)
     output = Path(str(config.hydra.run.dir))
     probe(output, "paths.output_dir")
     claim(output, config.overwrite)
@@ -95,6 +94,7 @@ def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
     An empty stack is a job like the others: the model as it is, measured as they are.
     """
     from loomlab.compression.base import require_post_training
+    from loomlab.entry.checked import OF_SWEEP, names_folder
     from loomlab.run.assembly import make
     from loomlab.run.output import probe
     from loomlab.sweep.plan import plan
@@ -102,6 +102,7 @@ def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
 
     made = plan([*beginning, *overrides])
     made.verb, made.arguments = "compress", overrides
+    made.named = names_folder(overrides, OF_SWEEP)
     made.jobs = [replace(job, tokens=None) for job in made.jobs]  # none are trained on
     for config in made.configs.values():
         require_post_training(make(node)() for node in config.compression.values())

@@ -13,6 +13,7 @@ from loomlab.compose.catalog import Catalog
 from loomlab.compose.compatibility import Pick
 from loomlab.compose.search import all_conf_dirs, install_search_path
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.text.cache import default_cache_dir
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SHOWN_PASSAGES, SHOWN_CHARACTERS = 3, 300
 def run(argv: list[str]) -> int:
     """Run one `loom corpora` command and return its exit code; InputError for a bad name."""
     arguments = _parser().parse_args(argv)
-    cache_dir = Path(arguments.cache_dir or default_cache_dir()).expanduser().absolute()
+    cache_dir = at_home(arguments.cache_dir or default_cache_dir()).absolute()
     if arguments.command == "list":
         return _list(cache_dir)
     pick = downloads.named(_catalog(), arguments.name)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from loomlab.compose.axes import AXES
 from loomlab.compose.own_axes import own_axes
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.quoting import override
 from loomlab.secrets import MASK
 
@@ -29,7 +30,7 @@ def with_recorded_overrides(overrides: list[str]) -> list[str]:
         return overrides  # none, or an empty one, which the gate refuses
     from loomlab.run.folder import RunFolder
 
-    path = value_of(named[-1])
+    path = str(at_home(value_of(named[-1])))
     folder = RunFolder(path)
     if not (folder.path / "config.yaml").is_file():
         raise InputError(

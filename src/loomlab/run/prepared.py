@@ -16,7 +16,7 @@ from loomlab.compose.choices import chosen
 from loomlab.errors import InputError
 from loomlab.run.alone import require_alone
 from loomlab.run.folder import RunFolder
-from loomlab.run.output import at_home, restored_when_refused
+from loomlab.run.output import paths_at_home, restored_when_refused
 from loomlab.run.session import execute
 from loomlab.secrets import MASK
 
@@ -30,7 +30,7 @@ def record_choice(config: DictConfig, conf_dirs: Iterable[Path] = ()) -> DictCon
     """
     plain = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
     OmegaConf.set_struct(plain, False)
-    at_home(plain)
+    paths_at_home(plain)
     plain["choice"] = chosen(config)
     plain["conf_dirs"] = [str(folder) for folder in conf_dirs]
     return plain

@@ -25,6 +25,7 @@ from loomlab.compose.resolvers import job_name
 from loomlab.compose.root import known_steps
 from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.run.ledger import Job, Ledger, is_sweep
 from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.identity import code_version, job_key
@@ -49,6 +50,7 @@ class Plan:
     configs: dict[str, DictConfig] = field(default_factory=dict)  # by key
     same: list[tuple[int, int]] = field(default_factory=list)  # (position, its first occurrence)
     verb: str = "train"  # what its jobs do
+    named: bool = True  # its folder, by the user; else it gets one that no other has
 
 
 def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
@@ -66,7 +68,7 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
             raise InputError(checked.message()) from None
         master = _master(parsed, loader, catalog)
         sweep: Sweep = instantiate(master.sweep)
-        folder = Path(str(master.paths.sweep_dir)).expanduser()
+        folder = at_home(str(master.paths.sweep_dir))
         code = code_version(all_conf_dirs(arguments)[1:])
         mine = [o for o in parsed if not _of_the_sweep(o)]
         spaces = Spaces(sweep.search, loader, catalog)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from loomlab.errors import InputError
+from loomlab.home import at_home
 
 log = logging.getLogger("loomlab.text")
 
 
 def default_cache_dir() -> Path:
     """The folder for packages, tokenizers and token files: $LOOM_CACHE, else ~/.cache/loomlab."""
-    return Path(os.environ.get("LOOM_CACHE") or "~/.cache/loomlab").expanduser().absolute()
+    return at_home(os.environ.get("LOOM_CACHE") or "~/.cache/loomlab").absolute()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError
+from loomlab.home import at_home
 from loomlab.text.reading import tell_once
 from loomlab.text.tree import each_once, files_below, files_of_glob, hidden
 
@@ -61,7 +62,7 @@ def files_problems(path: str, kinds: tuple[str, ...], key: str) -> list[str]:
     if not path:
         some = ", ".join(kind for kind in kinds if not kind.endswith(".gz"))
         return [f"{key}: nothing is set: give a {some} file, a folder or a glob"]
-    if not glob.has_magic(path) and (fault := _missing(Path(path).expanduser(), kinds)):
+    if not glob.has_magic(path) and (fault := _missing(at_home(path), kinds)):
         return [f"{key}: {fault}"]
     try:
         files, _ = _sorted_out(path, kinds)
@@ -105,7 +106,7 @@ def _sorted_out(path: str, kinds: tuple[str, ...]) -> tuple[list[Path], list[Pat
 
     A folder means what the glob FOLDER/**/* does: no hidden file, unless it is named.
     """
-    root = Path(path).expanduser()
+    root = at_home(path)
     named = not root.is_dir()
     every = files_of_glob(str(root)) if named else files_below(root)
     if named and root.exists():  # perhaps with a bracket in its name
