@@ -93,19 +93,37 @@ LEVEL = [1.0, 1.2] * 8  # mean 1.1, deviation 0.1: just enough of them to judge 
 SPIKE = 1.1 + 6.1 * 0.1
 
 
-def judge(guard: Guard, losses: list[float], gradient: float = 0.0) -> nn.Module:
-    """Let a guard judge steps of these losses; the model with what is left of the last one."""
+def judge(
+    guard: Guard, losses: list[float], gradient: float = 0.0, others: float | None = None
+) -> nn.Module:
+    """Let a guard judge steps of these losses; the model with what is left of the last one.
+
+    `others`: the loss of another process.
+    """
     model = nn.Linear(1, 1)
-    alone: Any = SimpleNamespace(
-        global_step=0,
-        strategy=SimpleNamespace(reduce=lambda loss, reduce_op: {"mean": loss}[reduce_op]),
-    )
+
+    def reduce(loss: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        return {"mean": loss if others is None else (loss + others) / 2}[reduce_op]
+
+    alone: Any = SimpleNamespace(global_step=0, strategy=SimpleNamespace(reduce=reduce))
     for number, loss in enumerate(losses):
         model.weight.grad = torch.full((1, 1), gradient)
         guard.on_train_batch_start(alone, model, None, number)  # type: ignore[arg-type]
         guard.on_before_backward(alone, model, torch.tensor(loss))  # type: ignore[arg-type]
         guard.on_before_optimizer_step(alone, model, None)  # type: ignore[arg-type]
     return model
+
+
+def test_processes_judge_the_loss_of_all():
+    """One that stopped by its own would leave the others waiting for its gradients."""
+    for own, other in ((1.0, math.nan), (math.nan, 1.0)):
+        with pytest.raises(Diverged, match="the loss is nan"):
+            judge(Guard(), [own], others=other)
+    skipping, waiting = Guard(action="skip"), Guard(action="skip")
+    for guard, own, other in ((skipping, math.inf, 1.0), (waiting, 1.0, math.inf)):
+        model = judge(guard, [own], gradient=1.0, others=other)
+        assert all(parameter.grad is None for parameter in model.parameters())
+    assert skipping.state_dict() == waiting.state_dict()
 
 
 def test_a_spike_is_so_many_deviations_above_the_mean(caplog: pytest.LogCaptureFixture):

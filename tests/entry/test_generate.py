@@ -86,6 +86,19 @@ def test_length_is_counted_in_new_tokens(write: Callable[..., str], trained: Tra
     assert len(tokenizer(text).input_ids) <= len(tokenizer(PROMPT).input_ids) + 5
 
 
+def test_a_prompt_longer_than_the_model_reads_is_printed_whole_and_said(
+    trained: Trained, verb: Verb
+):
+    prompt = "A long beginning. " * 6
+    asked = ("--prompt", prompt, "--greedy", "--max-new-tokens", 50)
+    code, output, errors = verb("generate", trained("default"), *asked)
+    assert code == 0
+    assert output.startswith(prompt)
+    assert len(output) > len(prompt) + 1
+    assert "reads 32 tokens at a time, prompt and continuation may have 158: it goes on" in errors
+    assert verb("generate", trained("default"), "--prompt", "A", "--max-new-tokens", 4)[2] == ""
+
+
 def test_no_prompt_begins_a_document(trained: Trained, verb: Verb):
     code, output, _ = verb("generate", trained("gpt"), "--max-new-tokens", 4, "--greedy")
     assert code == 0

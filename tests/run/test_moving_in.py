@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from loomlab.callbacks.store import CheckpointStore
 from loomlab.errors import InputError
+from loomlab.logger.wandb import run_id
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
 from loomlab.run.moving_in import clear, new_folder, refuse_inhabited
@@ -72,3 +74,31 @@ def test_clearing_touches_runs_only(tmp_path: Path):
     clear(tmp_path)
     assert (tmp_path / "notes.txt").is_file()
     refuse_inhabited(tmp_path)
+
+
+def test_states_of_a_run_whose_config_is_gone_are_no_ones(tmp_path: Path):
+    """Else a run that is cut off early would go on from them, and export their best."""
+    store = CheckpointStore(RunFolder(tmp_path).checkpoints)
+    store.folder.mkdir()
+    store.partial("best.ckpt").write_bytes(b"of another run")
+    store.commit("best.ckpt", 5000)
+    (tmp_path / "samples.txt").write_text("of another run")
+    before = run_id(tmp_path)
+    with pytest.raises(InputError, match="holds a run already"):
+        refuse_inhabited(tmp_path)
+    clear(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert run_id(tmp_path) != before, "in W&B it is another run, too"
+
+
+def test_a_run_that_is_removed_by_half_is_still_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("a.txt", "config.yaml", "z.txt"):
+        (tmp_path / name).touch()
+    removed: list[str] = []
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda path: removed.append(path.name) or unlink(path))
+    clear(tmp_path)
+    assert sorted(removed[:2]) == ["a.txt", "z.txt"]
+    assert removed[2:] == ["config.yaml"]

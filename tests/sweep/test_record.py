@@ -42,6 +42,17 @@ def test_the_same_again_changes_nothing(recorded: Callable[..., Ledger]):
     assert [j.state for j in ledger.jobs()] == [DONE, PENDING]
 
 
+def test_sweeps_of_one_second_have_a_folder_each(planned: Callable[..., Plan], tmp_path: Path):
+    folders = []
+    for seeds in ("1,2", "1,2", "3"):
+        made = planned(f"seed={seeds}", f"paths.sweep_dir={tmp_path / '12-00-00'}")
+        made.named = False  # as where the moment names it
+        folders.append(record(made, []).folder)
+        assert made.folder == folders[-1], "where Hydra is led to"
+    assert [folder.name for folder in folders] == ["12-00-00", "12-00-00-2", "12-00-00-3"]
+    assert [len(Ledger(folder).jobs()) for folder in folders] == [2, 2, 1]
+
+
 def test_another_sweep_is_refused_until_it_is_to_be_added(recorded: Callable[..., Ledger]):
     recorded("seed=1,2")
     with pytest.raises(InputError, match=r"no longer given: seed=1,2; now given: seed=1,3"):

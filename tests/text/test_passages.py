@@ -1,10 +1,11 @@
 """Passages keep the text; no document is in both parts."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from loomlab.text.passages import capped, held_out, passages, separated
+from loomlab.text.passages import _short_lines, capped, held_out, passages, separated
 
 ALICE = (Path(__file__).parents[1] / "data" / "alice.txt").read_text()
 
@@ -69,6 +70,40 @@ def test_a_long_line_without_spaces_is_cut_and_complete():
     found = cut("\u00e9" * 5000, 400)
     assert "".join(found) == "\u00e9" * 5000
     assert all(len(text.encode()) <= 400 for text in found)
+
+
+class Measured(str):
+    """A line that counts how many of its characters are looked at or copied."""
+
+    touched = 0
+
+    def __getitem__(self, where: Any) -> "Measured":
+        part = Measured(super().__getitem__(where))
+        Measured.touched += len(part)
+        return part
+
+    def encode(self, *how: Any) -> bytes:
+        Measured.touched += len(self)
+        return super().encode(*how)
+
+    def rfind(self, what: str, *where: Any) -> int:
+        start, end, _ = slice(*where).indices(len(self))
+        Measured.touched += end - start
+        return super().rfind(what, *where)
+
+
+@pytest.mark.parametrize("word", ["\u4e2d", "h\u00e9llo ", "word "])
+def test_a_line_as_long_as_its_file_is_not_gone_through_for_each_piece(word: str):
+    touched = []
+    for size in (20_000, 80_000):
+        line = Measured(word * (size // len(word)))
+        Measured.touched = 0
+        pieces = list(_short_lines([line], 400))
+        assert "".join(pieces) == line
+        assert len(pieces) > 100
+        touched.append(Measured.touched / len(line))
+    assert touched[1] < 8
+    assert touched[1] == pytest.approx(touched[0], rel=0.1), "four times the line, as much again"
 
 
 def test_blank_text_has_no_passages():

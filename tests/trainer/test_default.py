@@ -118,6 +118,21 @@ def test_log_every_n_steps(train: Train):
     assert [row["step"] for row in rows if "val/loss" in row] == [5]
 
 
+def test_the_last_step_is_validated_and_its_weights_saved_if_they_are_the_best(train: Train):
+    """Between 6 and 8 nothing is due, and the run still gets better."""
+    more = ["trainer.val_every_n_steps=3", "trainer.limit_val_batches=2", "optimizer.lr=1e-2"]
+    folder = train(*SMALL, *more, "budget.steps=8", "callbacks=[checkpoint]")
+    rows = {r["step"]: r["val/loss"] for r in read_metrics(folder.metrics) if "val/loss" in r}
+    assert list(rows) == [3, 6, 8]
+    assert min(rows, key=rows.__getitem__) == 8, "this run is meant to get better"
+    assert folder.summary()["final"]["val/loss"] == pytest.approx(rows[8], rel=1e-6)
+    assert folder.summary()["best"] == folder.summary()["final"]
+    last = torch.load(folder.checkpoints / "last.ckpt", weights_only=True)
+    saved = load_file(folder.model / "model.safetensors")
+    assert last["global_step"] == 8
+    assert all(torch.equal(last["state_dict"][f"model.{k}"], v) for k, v in saved.items())
+
+
 def test_a_run_without_a_validation_in_between_ends_with_one(train: Train):
     folder = train(*SMALL, "trainer.limit_val_batches=1", "trainer.val_every_n_steps=100")
     assert folder.summary()["final"] == folder.summary()["best"]

@@ -21,7 +21,7 @@ from loomlab.entry.hydra_run import run_once
 from loomlab.parallelism.place import given_place
 from loomlab.quoting import override
 from loomlab.run.ending import told
-from loomlab.run.moving_in import move_in, new_folder
+from loomlab.run.moving_in import move_in
 from loomlab.run.output import probe, restored_when_refused, withdrawn_when_refused
 from loomlab.secrets import mask_logs
 
@@ -88,8 +88,7 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
     flags = flags_of_jobs(argv, overrides)
     made = plan(overrides, argv)
     probe(made.folder, "paths.sweep_dir")
-    if not names_folder(overrides, OF_SWEEP) and made.folder.exists():
-        made.folder = new_folder(made.folder)  # another sweep began in the same second
+    made.named = names_folder(overrides, OF_SWEEP)
     if prepare_sweep(made, flags):
         _start([*flags, "-m", override("hydra.sweep.dir", made.folder)])
 

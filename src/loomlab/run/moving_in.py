@@ -12,6 +12,12 @@ from loomlab.run.alone import require_alone
 from loomlab.run.folder import CONFIG, make_private
 
 NOT_OURS = ("console.log",)  # whoever started the run writes there what it says
+STATES = "checkpoints/manifest.json"  # as in loomlab.callbacks.store, which loads torch
+
+
+def inhabited(folder: Path) -> bool:
+    """Whether a run is in a folder, or states of one whose config is gone."""
+    return any((folder / name).is_file() for name in (CONFIG, STATES))
 
 
 def refuse_inhabited(folder: Path) -> None:
@@ -20,7 +26,7 @@ def refuse_inhabited(folder: Path) -> None:
     Raises:
         InputError: naming the ways to go on with it, or without it.
     """
-    if (folder / CONFIG).is_file():
+    if inhabited(folder):
         raise InputError(
             f"paths.output_dir={folder} holds a run already: go on with it by "
             f"`loom train {to_type('resume', folder)}`, give another folder, or add "
@@ -34,17 +40,16 @@ def clear(folder: Path) -> None:
     Raises:
         InputError: another process runs it now.
     """
-    if not (folder / CONFIG).is_file():
+    if not inhabited(folder):
         return
     require_alone(folder)
-    (folder / CONFIG).unlink()  # first: by half it is no run
-    for path in folder.iterdir():
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == CONFIG):
         if path.name in NOT_OURS:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink()  # the config last: while anything is left, a run is there
 
 
 def claim(folder: Path, overwrite: bool) -> None:

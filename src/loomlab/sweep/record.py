@@ -10,6 +10,7 @@ from typing import Any
 from loomlab.errors import InputError
 from loomlab.run.folder import make_private
 from loomlab.run.ledger import REFUSED, Job, Ledger, is_sweep
+from loomlab.run.moving_in import new_folder
 from loomlab.secrets import MASK, masked_override
 from loomlab.sweep.plan import Plan
 
@@ -21,8 +22,11 @@ def record(plan: Plan, flags: list[str]) -> Ledger:
     """Write the jobs of a plan as pending ones; those that are there keep their state.
 
     Raises:
-        InputError: the folder holds another sweep, and `sweep.extend=true` was not given.
+        InputError: the folder holds another sweep, and `sweep.extend=true` was not given; or it
+            cannot be made.
     """
+    if not plan.named:
+        plan.folder = new_folder(plan.folder)  # another may have begun in the same second
     there = is_sweep(plan.folder)
     if there:
         _require_same(plan, Ledger(plan.folder))
