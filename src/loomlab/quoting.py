@@ -16,7 +16,11 @@ def override(key: str, value: object) -> str:
     return f"{key}='{text}{chr(92) * trailing}'"
 
 
+def given(key: str, value: object) -> str:
+    """KEY=VALUE for Hydra, in quotes only where it needs them."""
+    return f"{key}={value}" if PLAIN.fullmatch(str(value)) else override(key, value)
+
+
 def to_type(key: str, value: object) -> str:
     """KEY=VALUE as one types it into a shell."""
-    plain = PLAIN.fullmatch(str(value))
-    return f"{key}={value}" if plain else shlex.quote(override(key, value))
+    return shlex.quote(given(key, value))

@@ -1,11 +1,15 @@
 """Studies: found, read, and taken up from what is recorded."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
+from loomlab.report import study
 from loomlab.report.study import filled, find_study, run_sweeps, study_rows
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import DONE, Job, Ledger
@@ -83,6 +87,26 @@ def test_a_sweep_that_is_done_is_not_run_again(tmp_path: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert printed.count("already done") == 2
     assert "$ loom train" not in printed
+
+
+def test_folders_of_any_name_are_quoted(
+    train: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    output = tmp_path / "it's mine, [c]"
+    train(*SMALL, "budget.steps=1", folder="plain")
+    shutil.copytree(tmp_path / "plain", output / "first" / "000")
+    ran: list[list[str]] = []
+
+    def started(command: list[str]) -> SimpleNamespace:
+        ran.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(study.subprocess, "run", started)
+    run_sweeps({"second": ["init={first}"]}, output, fresh=False)
+    (command,) = ran
+    assert [value_of(word) for word in command[-2:]] == [
+        str(output / "first" / "000"), str(output / "second")
+    ]  # fmt: skip
 
 
 def test_a_sweep_may_start_from_a_run_of_an_earlier_one(

@@ -18,6 +18,7 @@ from loomlab.errors import InputError, first_line
 from loomlab.model import bert, gpt  # noqa: F401  they register themselves
 from loomlab.model.loading import load_pretrained
 from loomlab.objective.base import Objective
+from loomlab.quoting import to_type
 from loomlab.tokenizer.base import cutting
 
 KEY = "compression.distill.teacher"
@@ -89,7 +90,7 @@ class Teacher:
                 f"{KEY}: {self.path} reads tokens of another tokenizer "
                 f"({theirs.get_vocab_size()}, this run has {len(ours)}), so its answers are about "
                 "other tokens; use the corpus and tokenizer of that run, or tokenizer=hf "
-                f"tokenizer.name={path.parent}"
+                f"{to_type('tokenizer.name', path.parent)}"
             )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from loomlab.errors import InputError
 from loomlab.home import at_home
+from loomlab.quoting import to_type
 from loomlab.text.dataset_source import HubDataset, LocalFolder
 from loomlab.text.splits import split_files
 
@@ -36,7 +37,8 @@ def problems(settings: dict[str, Any], config: Any = None) -> list[str]:
 def _name_problems(name: str) -> list[str]:
     """A name is always one of the hub, even where a folder is called the same."""
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        return [f"name: {name} is no name of the hub: for a local folder set corpus.path={name}"]
+        typed = to_type("corpus.path", name)
+        return [f"name: {name} is no name of the hub: for a local folder set {typed}"]
     return []
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loomlab.compose.search import all_conf_dirs
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.errors import InputError
+from loomlab.quoting import given
 from loomlab.run.folder import RunFolder
 from loomlab.run.moving_in import move_in
 from loomlab.run.output import restored_when_refused, withdrawn_when_refused
@@ -50,7 +51,7 @@ def train(*overrides: str) -> Run:
             with logged(folder):
                 execute(config, folder)
         except Stopped as stop:
-            raise KeyboardInterrupt(f"{stop}; go on with resume={folder.path}") from stop
+            raise KeyboardInterrupt(f"{stop}; go on with {given('resume', folder.path)}") from stop
     return Run(folder.path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from loomlab.entry.arguments import Arguments
@@ -60,7 +61,7 @@ def _resume(ledger: object, folder: Path, overrides: list[str]) -> int:
     if left_out := [key for key in secrets if key not in named]:
         raise InputError(
             f"{', '.join(left_out)} was kept out of the ledger, as a secret: give it again, as "
-            f"`loom sweep resume {folder} {left_out[0]}=...`"
+            f"`loom sweep resume {shlex.quote(str(folder))} {left_out[0]}=...`"
         )
     given = [o for o in given if o.partition("=")[0] not in named]
     os.chdir(definition["cwd"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError, did_you_mean
+from loomlab.quoting import to_type
 
 OWN_TYPES = {
     "causal_lm": {"loom_gpt"},
@@ -56,7 +57,7 @@ def foreign_tokenizer(name: str | None, config: Any) -> list[str]:
         return []
     return [
         f"model.name: {name} has weights for its own vocabulary alone: "
-        f"add tokenizer=hf tokenizer.name={name}"
+        f"add tokenizer=hf {to_type('tokenizer.name', name)}"
     ]
 
 

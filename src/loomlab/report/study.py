@@ -15,6 +15,7 @@ from types import ModuleType
 import yaml
 
 from loomlab.errors import InputError, did_you_mean
+from loomlab.quoting import given, override
 from loomlab.report.ranking import Row, finished_rows
 from loomlab.run.ledger import ENDED, Ledger, is_sweep
 
@@ -91,7 +92,7 @@ def run_sweeps(commands: dict[str, list[str]], output: Path, fresh: bool) -> int
             print(f"{name}: already done in {folder} (--fresh runs it again)", flush=True)
             continue
         print(f"$ {shlex.join(['loom', *command])}", flush=True)
-        command = [sys.executable, "-m", "loomlab", *command, f"paths.sweep_dir={folder}"]
+        command = [sys.executable, "-m", "loomlab", *command, override("paths.sweep_dir", folder)]
         code = subprocess.run(command).returncode
         if code == 2 and is_sweep(folder):
             print(f"to run sweep {name} anew give --fresh, or another --output", file=sys.stderr)
@@ -107,10 +108,18 @@ def filled(words: list[str], output: Path) -> list[str]:
     Raises:
         InputError: there is no such run, or there are several.
     """
-    words = [EARLIER.sub(lambda found: str(_earlier(output, found)), word) for word in words]
+    words = [_filled(word, output) for word in words]
     if words[:1] == ["compress"]:
         return ["compress", words[1], "-m", *words[2:]]
     return ["train", "-m", *words]
+
+
+def _filled(word: str, output: Path) -> str:
+    """A word of a command; an override that is nothing but a folder is quoted as that needs."""
+    key, sign, value = word.partition("=")
+    if sign and (found := EARLIER.fullmatch(value)):
+        return given(key, _earlier(output, found))
+    return EARLIER.sub(lambda found: str(_earlier(output, found)), word)
 
 
 def _earlier(output: Path, found: re.Match[str]) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.errors import InputError, first_line
+from loomlab.quoting import to_type
 from loomlab.text.cache import build_once
 from loomlab.text.hub import hub_answers, offline
 from loomlab.text.identity import content_key, files_digest
@@ -136,7 +137,8 @@ class HubDataset(DatasetSource):
         if not offline() and hub_answers():
             return None
         is_folder = Path(self.name).is_dir()
-        near = f" (the folder ./{self.name} is corpus.path={self.name})" if is_folder else ""
+        typed = to_type("corpus.path", self.name)
+        near = f" (the folder ./{self.name} is {typed})" if is_folder else ""
         return (
             f"corpus.name={self.name} is not in the local cache and the hub cannot be "
             f"reached{near}: give a local copy with corpus=hf corpus.path=/path/to/folder, or "
