@@ -6,8 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.report import study
 from loomlab.report.study import filled, find_study, run_sweeps, study_rows
@@ -104,9 +104,8 @@ def test_folders_of_any_name_are_quoted(
     monkeypatch.setattr(study.subprocess, "run", started)
     run_sweeps({"second": ["init={first}"]}, output, fresh=False)
     (command,) = ran
-    assert [value_of(word) for word in command[-2:]] == [
-        str(output / "first" / "000"), str(output / "second")
-    ]  # fmt: skip
+    read = [OverridesParser.create().parse_override(word).value() for word in command[-2:]]
+    assert read == [str(output / "first" / "000"), str(output / "second")]
 
 
 def test_a_sweep_may_start_from_a_run_of_an_earlier_one(

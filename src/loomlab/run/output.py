@@ -49,7 +49,7 @@ def _path_keys(config: DictConfig) -> Iterator[str]:
     """Settings that hold a path, of which corpora alone look after themselves."""
     yield from PATHS
     stack = config.get("compression")
-    for option in stack if isinstance(stack, DictConfig) else ():
+    for option in map(str, stack if isinstance(stack, DictConfig) else ()):
         yield from (f"compression.{option}.{key}" for key in ("teacher", "cache"))
 
 
