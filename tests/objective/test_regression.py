@@ -193,17 +193,17 @@ def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], m
 @pytest.mark.slow
 def test_a_run_with_several_numbers(train: Callable[..., RunFolder], tmp_path: Path):
     path = tmp_path / "plots.jsonl"
-    widths, heights = ("slim", "thin", "wide", "broad"), ("flat", "low", "tall", "high")
     rows = [
-        {"text": f"a {width} and {height} one", "label": [w / 1000, 5000.5 * h]}
-        for w, width in enumerate(widths) for h, height in enumerate(heights)
-    ]  # fmt: skip
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows * 5))
+        {"text": f"a {word} one", "label": [number / 1000, 5000.5 * (number - 2) ** 2]}
+        for number, word in enumerate(("slim", "thin", "wide", "broad", "vast"))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows * 16))
     folder = train(
         *SMALL[:2], f"corpus.path={path}", *SMALL[4:], "model=bert", "corpus.labels=[width,area]",
-        "budget.steps=160", "optimizer.lr=0.01", "global_batch_size=16", "tokenizer=wordpiece",
+        "budget.steps=80", "optimizer.lr=0.01", "global_batch_size=16", "tokenizer=wordpiece",
+        "model.initializer_range=0.2",  # from the usual one, a model so narrow learns one by one
         "tokenizer.vocab_size=100", "callbacks=[checkpoint]", "corpus.validation_every=7",
     )  # fmt: skip
-    assert folder.summary()["best"]["val/r2"] > 0.3
+    assert folder.summary()["best"]["val/r2"] > 0.95
     saved = AutoModelForSequenceClassification.from_pretrained(folder.model)
     assert saved.config.id2label == {0: "width", 1: "area"}
