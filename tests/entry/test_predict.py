@@ -67,6 +67,25 @@ def test_a_file_and_the_standard_input_are_read_by_line(
     assert verb("predict", trained("labels")) == direct
 
 
+@pytest.mark.parametrize("kind", ["labels", "tags"])
+def test_how_far_it_is_stands_on_the_terminal_alone(
+    kind: str, trained: Trained, verb: Verb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n\n".join(TEXTS) + "\n")
+    _, expected, errors = verb("predict", trained(kind), "--file", path)
+    assert " texts" not in errors
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert verb("predict", trained(kind), "--file", path)[:2] == (0, expected)
+    assert "\r0 of 2 texts\x1b[K" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(TEXTS)))
+    assert verb("predict", trained(kind))[:2] == (0, expected)
+    assert "\r0 texts\x1b[K" in terminal.getvalue()
+
+
 def test_what_is_not_utf_8_is_refused_by_every_verb_that_reads_text(
     trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -32,6 +32,15 @@ def test_prompts_and_temperatures(train: Callable[..., RunFolder]):
     assert found[0]["text"] != found[1]["text"]
 
 
+def test_several_texts_are_drawn_of_one_prompt(train: Callable[..., RunFolder]):
+    given = ["probe.samples.prompts=[Alice]", "probe.samples.temperatures=[0,1.5]"]
+    folder = train(*SMALL, *TWICE, *given, "probe.samples.length=8", "probe.samples.count=3")
+    for step in (2, 4):
+        found = [row for row in lines(folder) if row["step"] == step]
+        assert [row["temperature"] for row in found] == [0.0, 1.5, 1.5, 1.5]
+        assert len({row["text"] for row in found}) == 4
+
+
 def test_masks(train: Callable[..., RunFolder]):
     folder = train(
         *SMALL, *TWICE, "model=bert", "objective=mlm", "probe.samples.top=3",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loomlab.entry.arguments import Arguments, text
+from loomlab.entry.progress_line import ProgressLine
 
 
 def parser() -> Arguments:
@@ -17,7 +18,8 @@ def parser() -> Arguments:
         description="Print label and probability, a tab and the text, one line a text; of a "
         "tagger those of each word, one line a word, and an empty line after each text; of a "
         "model of regression its number. "
-        "Without texts, each line of the standard input is one.",
+        "Without texts, each line of the standard input is one. On a terminal the standard error "
+        "says how far it is.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("texts", nargs="*", type=text, metavar="TEXT", help="text to label")
@@ -35,37 +37,42 @@ def run(argv: list[str]) -> int:
     finished = FinishedRun(options.run_dir)
     finished.require(LINES, "loom predict")
     length = int(finished.config.sequence_length)
-    lines = LINES[finished.objective_class.head]
-    for line in lines(finished.ready(), finished.tokenizer, texts, length, options.all):
-        print(line)
+    labelled = LINES[finished.objective_class.head]
+    found = labelled(finished.ready(), finished.tokenizer, texts, length, options.all)
+    with ProgressLine("texts", lambda: _how_many(options)) as progress:
+        for lines in found:
+            progress.make_room()
+            print(*lines, sep="\n")
+            progress.advance()
     return 0
 
 
 def _text_lines(
     model: Any, tokenizer: Any, texts: Iterator[str], length: int, every: bool
-) -> Iterator[str]:
+) -> Iterator[list[str]]:
     from loomlab.model.own_unit import label_unit
     from loomlab.text.prediction import predict_labels, predict_numbers
 
     if label_unit(model.config) is not None:
         for told, numbers in predict_numbers(model, tokenizer, texts, length):
-            yield f"{_numbers(numbers)}\t{told}"
+            yield [f"{_numbers(numbers)}\t{told}"]
         return
     for predicted in predict_labels(model, tokenizer, texts, length):
         named = predicted.probabilities if every else predicted.labels
-        yield f"{_shown(named, predicted.probabilities)}\t{predicted.text}"
+        yield [f"{_shown(named, predicted.probabilities)}\t{predicted.text}"]
 
 
 def _word_lines(
     model: Any, tokenizer: Any, texts: Iterator[str], length: int, every: bool
-) -> Iterator[str]:
+) -> Iterator[list[str]]:
     from loomlab.text.tagging import tag_words
 
     for words in tag_words(model, tokenizer, texts, length):
+        lines = []
         for tagged in words:
             named = tagged.probabilities if every or not tagged.label else (tagged.label,)
-            yield f"{_shown(named, tagged.probabilities)}\t{tagged.word}"
-        yield ""
+            lines.append(f"{_shown(named, tagged.probabilities)}\t{tagged.word}")
+        yield [*lines, ""]
 
 
 def _shown(names: Iterable[str], probabilities: dict[str, float]) -> str:
@@ -79,6 +86,13 @@ def _numbers(numbers: dict[str, float]) -> str:
 
 
 LINES = {"sequence_classification": _text_lines, "token_classification": _word_lines}
+
+
+def _how_many(options: Any) -> int | None:
+    """Texts to come; None where only the standard input knows."""
+    if options.file is None and not options.texts:
+        return None
+    return sum(1 for _ in _texts(options))
 
 
 def _texts(options: Any) -> Iterator[str]:

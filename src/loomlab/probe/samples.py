@@ -32,15 +32,17 @@ class Samples(Probe):
         prompts: list[str] = ["It was a", "The old man", "She said"],  # noqa: B006  a default
         temperatures: list[float] = [0.0, 0.7, 1.0],  # noqa: B006
         length: Annotated[int, "[1, inf)"] = 40,
+        count: Annotated[int, "[1, inf)"] = 1,
         fills: list[str] = ["He went to the [MASK] and sat down."],  # noqa: B006
         top: Annotated[int, "[1, inf)"] = 5,
     ) -> None:
         """A causal model continues each prompt by `length` tokens at each temperature (0: greedy).
 
+        `count` texts are drawn for each; a greedy one is always the same and written once.
         A masked model names the `top` likeliest tokens for every [MASK] of `fills` instead.
         """
         self.prompts, self.temperatures, self.length = prompts, temperatures, length
-        self.fills, self.top = fills, top
+        self.count, self.fills, self.top = count, fills, top
         self.passed_over = False
 
     def look(self, trainer: pl.Trainer, objective: Any) -> None:
@@ -68,11 +70,12 @@ class Samples(Probe):
             for temperature in self.temperatures:
                 torch.manual_seed(0)  # a sample changes only as far as the model does
                 how: dict[str, Any] = {"temperature": temperature} if temperature else {}
-                text = _text_or_reason(
-                    continue_text, objective, prompt, max_new_tokens=self.length,
-                    do_sample=temperature > 0, **how,
-                )  # fmt: skip
-                found.append({"prompt": prompt, "temperature": temperature, "text": text})
+                for _ in range(self.count if temperature else 1):
+                    text = _text_or_reason(
+                        continue_text, objective, prompt, max_new_tokens=self.length,
+                        do_sample=temperature > 0, **how,
+                    )  # fmt: skip
+                    found.append({"prompt": prompt, "temperature": temperature, "text": text})
         return found
 
     def _filled(self, objective: Any) -> list[dict[str, Any]]:

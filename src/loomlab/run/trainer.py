@@ -14,6 +14,7 @@ from loomlab.run.assembly import Assembled, make, split_of
 from loomlab.run.batch_progress import BatchProgress
 from loomlab.run.budget import StopAfterSeconds, ValidateAtEnd
 from loomlab.run.facts import facts_of
+from loomlab.run.first_validation import ValidateAtStart
 from loomlab.run.folder import RunFolder
 from loomlab.run.meter import Meter
 from loomlab.run.pruning import judges
@@ -43,7 +44,8 @@ def build_trainer(
     callbacks += [c for term in parts.regularization for c in term.callbacks()]
     callbacks += [c for technique in parts.compression for c in technique.callbacks()]
     callbacks += parts.parallelism.callbacks()
-    callbacks += [BatchProgress(), Meter(), ValidateAtEnd(), Shutdown(), *judges()]
+    callbacks += [BatchProgress(), Meter(), ValidateAtStart(), ValidateAtEnd(), Shutdown()]
+    callbacks += judges()
     if parts.steps is None:
         callbacks.append(StopAfterSeconds(parts.context, float(config.budget.seconds)))
     callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))

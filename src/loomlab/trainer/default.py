@@ -25,6 +25,7 @@ class Trainer(pl.Trainer):
         log_every_n_steps: Annotated[int, "[1, inf)"] = 10,
         val_every_n_steps: Annotated[int, "[1, inf)"] | None = None,
         val_every_n_epochs: Annotated[float, "(0, inf)"] | None = None,
+        val_at_start: bool = False,
         limit_val_batches: Annotated[int, "[1, inf)"] | None = None,
         val_share: Annotated[float, "(0, inf)"] = 0.2,
         *,
@@ -35,13 +36,15 @@ class Trainer(pl.Trainer):
         """Lay the run out over `total_steps` optimizer steps (None: the budget is wall-clock).
 
         `val_every_n_steps` counts optimizer steps, `val_every_n_epochs` passes over the corpus;
-        neither means five validations over the budget, fewer if it is short.
+        neither means five validations over the budget, fewer if it is short. `val_at_start` adds
+        one before the first step, which says what the weights can do that a run begins with.
         Validations take about `val_share` of training's time: each reads so many batches, evenly
         spread over the held-out text and always the same, while the numbers at the end of a run
         are those of all of it. `limit_val_batches` says instead how many batches are read, then
         and at the end. `accumulate_grad_batches` of None follows from micro_batch_size; it is 1
         without.
         """
+        self.val_at_start = val_at_start
         accumulate = accumulate_grad_batches or 1
         paid = val_share * PASSES_OF_A_STEP * accumulate  # validation batches for each step
         most = math.inf if limit_val_batches else paid
