@@ -179,9 +179,9 @@ def draw_figure(jobs: dict[str, dict[str, Arm]], path: Path) -> None:
     figure, panels = plt.subplots(1, len(jobs), figsize=size, layout="constrained", squeeze=False)
     for panel, (job, found) in zip(panels[0], jobs.items(), strict=True):
         for number, (name, arm) in enumerate(found.items()):
-            for first, numbers in zip([True, *[False] * len(arm.curves)], arm.curves, strict=False):
-                values = [n[JOBS[job]] for n in numbers.values()]
-                panel.plot(values, "o-", color=f"C{number}", label=ARMS[name] if first else None)
+            values = [[n[JOBS[job]] for n in curve.values()] for curve in arm.curves]
+            first, *_ = [panel.plot(line, "o-", color=f"C{number}")[0] for line in values]
+            first.set_label(ARMS[name])
         panel.set_title(job)
         panel.set_xlabel("epochs")
         panel.set_ylabel(f"held-out {JOBS[job].removeprefix('val/').replace('_', ' ')}")

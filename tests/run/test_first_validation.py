@@ -48,9 +48,10 @@ def test_a_run_that_got_no_further_is_resumed(train: Train, monkeypatch: pytest.
     """Ended within the first validation: its state of step 0 leads to the same weights."""
     given = [*GIVEN, "trainer.val_at_start=true"]
     whole = train(*given, folder="whole")
-    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "on_validation_end", lambda *_: 1 // 0)
-        train(*given, folder="run")
+        with pytest.raises(ZeroDivisionError):
+            train(*given, folder="run")
     begun = RunFolder(whole.path.with_name("run"))
     assert not begun.model.exists()
     train(*given, f"resume={begun.path}", folder="run")
