@@ -15,12 +15,13 @@ from loomlab.sweep.plan import plan
 FOLDER = Path(__file__).parents[2] / "experiments" / "finetuning"
 REVIEWS = Path(__file__).parents[1] / "data" / "reviews.csv"
 ALIKE = ["model.layers=1", "model.width=16", "model.heads=2", "trainer.val_at_start=true",
-         "trainer.val_every_n_epochs=1", "trainer.limit_val_batches=null"]  # fmt: skip
+         "trainer.val_every_n_epochs=1", "trainer.limit_val_batches=null",
+         "trainer.val_share=100"]  # fmt: skip
 WRITES = ["sequence_length=64", "corpus.max_samples=8", "budget.steps=4", "probe=[samples]",
           "probe.samples.prompts=[It]", "probe.samples.temperatures=[0.7]",
           "probe.samples.length=4", "probe.samples.count=3"]  # fmt: skip
 LABELS = ["objective=classification", "corpus=labelled", f"corpus.path={REVIEWS}",
-          "corpus.validation_every=3", "corpus.max_samples=16", "budget.steps=4"]  # fmt: skip
+          "corpus.validation_every=3", "corpus.max_samples=16", "budget.steps=8"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
