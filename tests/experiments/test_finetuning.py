@@ -21,7 +21,7 @@ WRITES = ["sequence_length=64", "corpus.max_samples=8", "budget.steps=4", "probe
           "probe.samples.prompts=[It]", "probe.samples.temperatures=[0.7]",
           "probe.samples.length=4", "probe.samples.count=3"]  # fmt: skip
 LABELS = ["objective=classification", "corpus=labelled", f"corpus.path={REVIEWS}",
-          "corpus.validation_every=3", "corpus.max_samples=16", "budget.steps=8"]  # fmt: skip
+          "corpus.validation_every=3", "corpus.max_samples=16", "budget.steps=4"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

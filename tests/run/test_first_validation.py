@@ -1,6 +1,7 @@
 """A validation before the first step: what a run begins with, and nothing else changes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from loomlab.run.metrics_file import read_metrics
 Train = Callable[..., RunFolder]
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2", "callbacks=[checkpoint]"]
 GIVEN = [*SMALL, "budget.steps=3", "trainer.val_every_n_steps=2", "model.dropout=0.1"]
+FIRST = [*GIVEN, "trainer.val_at_start=true"]
 
 
 def held_out(folder: RunFolder) -> dict[int, float]:
@@ -25,35 +27,35 @@ def same_weights(one: RunFolder, other: RunFolder) -> bool:
     return all(torch.equal(found[name], wanted[name]) for name in wanted)
 
 
-def test_step_0_is_what_the_weights_could_do_before(train: Train):
+def test_step_0_is_what_the_weights_could_do_before(train: Train, train_once: Train):
     """The numbers of a run that begins with trained weights are those these had at the end."""
-    before = train(*GIVEN, folder="before")
-    after = train(*GIVEN, "trainer.val_at_start=true", f"init={before.path}", folder="after")
+    before = train_once(*GIVEN)
+    after = train(*FIRST, f"init={before.path}", folder="after")
     assert list(held_out(before)) == [2, 3]
     assert list(held_out(after)) == [0, 2, 3]
     assert held_out(after)[0] == pytest.approx(before.summary()["best"]["val/loss"], abs=1e-6)
     assert read_metrics(after.metrics)[0]["tokens"] == 0
 
 
-def test_training_is_the_same_to_the_bit(train: Train):
-    plain = train(*GIVEN, folder="plain")
-    looked = train(*GIVEN, "trainer.val_at_start=true", folder="looked")
+def test_training_is_the_same_to_the_bit(train_once: Train):
+    plain, looked = train_once(*GIVEN), train_once(*FIRST)
     first, *rest = held_out(looked).items()
     assert first[0] == 0
     assert dict(rest) == held_out(plain)
     assert same_weights(looked, plain)
 
 
-def test_a_run_that_got_no_further_is_resumed(train: Train, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_got_no_further_is_resumed(
+    train: Train, train_once: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Ended within the first validation: its state of step 0 leads to the same weights."""
-    given = [*GIVEN, "trainer.val_at_start=true"]
-    whole = train(*given, folder="whole")
+    whole = train_once(*FIRST)
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "on_validation_end", lambda *_: 1 // 0)
         with pytest.raises(ZeroDivisionError):
-            train(*given, folder="run")
-    begun = RunFolder(whole.path.with_name("run"))
+            train(*FIRST)
+    begun = RunFolder(tmp_path / "run")
     assert not begun.model.exists()
-    train(*given, f"resume={begun.path}", folder="run")
+    train(*FIRST, f"resume={begun.path}")
     assert held_out(begun) == held_out(whole)
     assert same_weights(begun, whole)
