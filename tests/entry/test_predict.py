@@ -86,6 +86,18 @@ def test_how_far_it_is_stands_on_the_terminal_alone(
     assert "\r0 texts\x1b[K" in terminal.getvalue()
 
 
+def test_nothing_is_written_into_what_is_being_typed(
+    trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch
+):
+    terminals = [io.StringIO("\n".join(TEXTS)), io.StringIO()]
+    for name, terminal in zip(("stdin", "stderr"), terminals, strict=True):
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        monkeypatch.setattr(f"sys.{name}", terminal)
+    code, output, _ = verb("predict", trained("labels"))
+    assert (code, len(output.splitlines())) == (0, 2)
+    assert terminals[1].getvalue() == ""
+
+
 def test_what_is_not_utf_8_is_refused_by_every_verb_that_reads_text(
     trained: Trained, verb: Verb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

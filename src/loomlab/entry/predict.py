@@ -39,7 +39,8 @@ def run(argv: list[str]) -> int:
     length = int(finished.config.sequence_length)
     labelled = LINES[finished.objective_class.head]
     found = labelled(finished.ready(), finished.tokenizer, texts, length, options.all)
-    with ProgressLine("texts", lambda: _how_many(options)) as progress:
+    typed = _of_standard_input(options) and sys.stdin.isatty()
+    with ProgressLine("texts", lambda: _how_many(options), on=not typed) as progress:
         for lines in found:
             progress.make_room()
             print(*lines, sep="\n")
@@ -90,9 +91,11 @@ LINES = {"sequence_classification": _text_lines, "token_classification": _word_l
 
 def _how_many(options: Any) -> int | None:
     """Texts to come; None where only the standard input knows."""
-    if options.file is None and not options.texts:
-        return None
-    return sum(1 for _ in _texts(options))
+    return None if _of_standard_input(options) else sum(1 for _ in _texts(options))
+
+
+def _of_standard_input(options: Any) -> bool:
+    return options.file is None and not options.texts
 
 
 def _texts(options: Any) -> Iterator[str]:

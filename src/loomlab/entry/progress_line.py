@@ -18,14 +18,17 @@ class ProgressLine:
     What is printed meanwhile may go to the same terminal: `make_room` before it, `advance` after.
     """
 
-    def __init__(self, what: str, total: Callable[[], int | None]) -> None:
-        """`what` is counted; `total` is asked, once, for how many there are (None: unknown)."""
+    def __init__(self, what: str, total: Callable[[], int | None], *, on: bool = True) -> None:
+        """`what` is counted; `total` is asked, once, for how many there are (None: unknown).
+
+        Not `on` where the terminal is needed for something else.
+        """
         self.what, self.total = what, total
         self.of = ""
         self.done = 0
         self.shown = False
         self.drawn = 0.0
-        self.on = sys.stderr.isatty()
+        self.on = on and sys.stderr.isatty()
         self.shared = self.on and sys.stdout.isatty()
 
     def __enter__(self) -> Self:
