@@ -1,4 +1,4 @@
-"""`loom sweep show|resume DIR`: how a sweep stands, and going on with it."""
+"""`loom sweep status|resume DIR`: how a sweep stands, and going on with it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from loomlab.quoting import override
 def parser() -> Arguments:
     """The verb's arguments."""
     arguments = Arguments(prog="loom sweep", description="Look at a sweep, or go on with it.")
-    actions = arguments.add_subparsers(dest="action", required=True, metavar="show|resume")
-    for name, what in (
-        ("show", "how every job stands"),
-        ("resume", "run what is left: as giving the command again"),
+    actions = arguments.add_subparsers(dest="action", required=True, metavar="status|resume")
+    for name, aliases, what in (
+        ("status", ["show"], "how every job stands and how far it is, also while the sweep runs"),
+        ("resume", [], "run what is left: as giving the command again"),
     ):
-        action = actions.add_parser(name, help=what, description=what)
+        action = actions.add_parser(name, aliases=aliases, help=what, description=what)
         action.add_argument("sweep", type=Path, help="the sweep's folder")
     actions.choices["resume"].add_argument(
         "overrides", nargs="*", help="further overrides, such as launch.n_parallel=2"
@@ -42,9 +42,8 @@ def run(argv: list[str]) -> int:
         return _resume(ledger, options.sweep.resolve(), options.overrides)
     from loomlab.sweep.screen import Screen
 
-    jobs = ledger.jobs()
-    Screen().standing(jobs)
-    return 1 if any(job.state == FAILED for job in jobs) else 0
+    Screen().standing(ledger)
+    return 1 if any(job.state == FAILED for job in ledger.jobs()) else 0
 
 
 def _resume(ledger: object, folder: Path, overrides: list[str]) -> int:

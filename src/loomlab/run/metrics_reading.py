@@ -28,10 +28,11 @@ def read_so_far(path: Path) -> list[dict[str, Any]]:
         return []
     text = path.read_text(encoding="utf-8", errors="replace")
     names, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
-    return [_numbers(names, row) for row in rows if len(row) == len(names)]
+    return [as_numbers(names, row) for row in rows if len(row) == len(names)]
 
 
-def _numbers(names: list[str], row: list[str]) -> dict[str, Any]:
+def as_numbers(names: list[str], row: list[str]) -> dict[str, Any]:
+    """The cells of a row that are numbers, by their columns."""
     found = {}
     for name, cell in zip(names, row, strict=True):
         try:

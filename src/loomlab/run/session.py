@@ -67,6 +67,7 @@ def _execute(config: DictConfig, folder: RunFolder, trains: bool) -> float:
             keep_tokenizer(folder, parts.corpus.hf_tokenizer)
         summary["kind"] = parts.objective.kind
         summary["more_is_better"] = [f"val/{name}" for name in parts.objective.more_is_better]
+        summary["metric"] = config.metric or parts.objective.best_by[0]
         folder.write_summary(summary)
         if not trains:
             numbers = compress(config, parts, folder, precision)
@@ -76,7 +77,6 @@ def _execute(config: DictConfig, folder: RunFolder, trains: bool) -> float:
             numbers = fit(config, parts, folder, precision)
         summary["status"] = "finished"
         summary |= _figures(parts, numbers) | describe_environment()
-        summary["metric"] = config.metric or parts.objective.best_by[0]
         summary["seconds"] = round(time.monotonic() - started, 3)
         remember_speed(config, summary)
         code = 0

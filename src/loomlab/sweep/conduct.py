@@ -60,7 +60,7 @@ class Conductor:
     def run(self) -> int:
         """Run all that is due; the exit code: 0 all done, 1 some failed, 128 + signal."""
         self.launch.open(self.ledger.folder)
-        with self._signals():
+        with self._signals(), self.screen.watching(self.ledger):
             try:
                 queue = self._due()
                 while True:
@@ -68,6 +68,7 @@ class Conductor:
                     if not self.running | self.adopted and (self._stopping() or not queue):
                         break
                     self._hear(queue)
+                    self.screen.look(self.ledger)
                     time.sleep(self.launch.poll_seconds)
             finally:
                 self.launch.close()

@@ -42,7 +42,7 @@ def claim(ledger: Ledger, key: str) -> Job | None:
     try:
         job = ledger.job(key)
     except KeyError:
-        raise InputError(f"{ledger.folder} has no job {key}: see `loom sweep show`") from None
+        raise InputError(f"{ledger.folder} has no job {key}: see `loom sweep status`") from None
     if job.state in ENDED or (job.state == RUNNING and _runs_elsewhere(job)):
         return None
     now: dict[str, Any] = {"started": time.time(), "ended": None, "message": None,

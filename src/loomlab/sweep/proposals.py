@@ -19,7 +19,8 @@ from loomlab.sweep.dimension import keys_of
 from loomlab.sweep.identity import job_key
 from loomlab.sweep.plan import Plan, make_job, tokens_of
 from loomlab.sweep.record import hidden, recorded
-from loomlab.sweep.screen import Screen, duration
+from loomlab.sweep.screen import Screen
+from loomlab.sweep.words import duration
 
 
 class Proposals:

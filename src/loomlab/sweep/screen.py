@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loomlab.run.ledger import (
-    DONE,
-    FAILED,
-    INTERRUPTED,
-    PENDING,
-    PRUNED,
-    REFUSED,
-    RUNNING,
-    Job,
-)
+from loomlab.run.ledger import DONE, FAILED, PRUNED, REFUSED, Job, Ledger
+from loomlab.sweep.progress import Watch
+from loomlab.sweep.standing import Board, standing
+from loomlab.sweep.words import duration, outcome
 
 SHOWN = 40  # rows of a plan; the rest is counted
 
 
 class Screen:
-    """Prints to the console, whole lines only, so that a log file of it reads well."""
+    """Prints to the console whole lines, so that a log file of it reads well.
+
+    On a terminal a table of the jobs stands below them while they run.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.total = 0  # jobs to come, where the ledger does not hold them all from the start
+        self.board: Board | None = None
 
     def say(self, text: str) -> None:
         """One line."""
@@ -56,21 +53,29 @@ class Screen:
             total = f"the time of {len(jobs) - len(known)} is unknown, none of their kind ran here"
         self.say(f"in all {sum(tokens):,} tokens; {total}")
 
-    def standing(self, jobs: Sequence[Job]) -> None:
-        """Every job of a sweep with its state."""
-        counts = Counter(job.state for job in jobs)
-        title = ", ".join(f"{number} {state}" for state, number in counts.most_common())
-        keys = list(dict.fromkeys(k for job in jobs for k in job.differs))
-        table = Table(title=f"{len(jobs)} jobs: {title}", title_justify="left")
-        for heading in ("job", *keys, "attempts", "how it stands"):
-            table.add_column(heading)
-        for job in jobs:
-            cells = [escape(job.differs.get(key, "-")) for key in keys]
-            table.add_row(f"{job.number:03d}", *cells, str(job.attempts), escape(outcome(job)))
-        self.console.print(table)
+    def standing(self, ledger: Ledger) -> None:
+        """Every job of a sweep with its state, and how far it is."""
+        self.console.print(standing(ledger.jobs(), Watch(ledger.folder).of))
+
+    @contextmanager
+    def watching(self, ledger: Ledger) -> Iterator[None]:
+        """Within, a table of the jobs stands below the lines, if this is a terminal."""
+        self.board = Board(self.console, Watch(ledger.folder))
+        self.board.open()
+        try:
+            yield
+        finally:
+            self.board.close()
+
+    def look(self, ledger: Ledger, now: bool = False) -> None:
+        """Bring that table up to date; called every moment."""
+        if self.board is not None:
+            self.board.look(ledger.jobs, now)
 
     def started(self, job: Job) -> None:
-        """A job has its process, or its place in the queue of an engine."""
+        """A job has its process, or its place in the queue of an engine; the table tells, too."""
+        if self.board is not None and self.board.live is not None:
+            return
         what = f"submitted as {job.engine_id}" if job.engine_id else "started"
         self.say(f"{job.name}: {what}" + (" again" if job.attempts else ""))
 
@@ -88,31 +93,6 @@ class Screen:
         bad = [job for job in jobs if job.state in (FAILED, REFUSED)]
         for job in bad:
             self.say(f"{job.name}: {outcome(job)}")
-
-
-def outcome(job: Job) -> str:
-    """How a job ended, in words."""
-    took = duration((job.ended or time.time()) - job.started) if job.started else "no time"
-    if job.state in (PENDING, RUNNING):
-        return job.state if job.state == PENDING else f"running for {took}"
-    if job.state in (DONE, PRUNED):
-        number = "" if job.value is None else f", {job.metric} {job.value:.4g}"
-        return f"{job.state} in {took}{number}"
-    if job.state == INTERRUPTED:
-        return "interrupted, goes on from its last checkpoint"
-    kind = f"{job.error_type}: " if job.error_type else ""
-    return f"{job.state}: {kind}{job.message or ''}".rstrip(": ")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a person says them."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _count(number: int | None) -> str:

@@ -1,0 +1,32 @@
+"""How a job stands and how long it takes, in words."""
+
+from __future__ import annotations
+
+import time
+
+from loomlab.run.ledger import DONE, INTERRUPTED, PENDING, PRUNED, RUNNING, Job
+
+
+def outcome(job: Job) -> str:
+    """How a job ended, in words."""
+    took = duration((job.ended or time.time()) - job.started) if job.started else "no time"
+    if job.state in (PENDING, RUNNING):
+        return job.state if job.state == PENDING else f"running for {took}"
+    if job.state in (DONE, PRUNED):
+        number = "" if job.value is None else f", {job.metric} {job.value:.4g}"
+        return f"{job.state} in {took}{number}"
+    if job.state == INTERRUPTED:
+        return "interrupted, goes on from its last checkpoint"
+    kind = f"{job.error_type}: " if job.error_type else ""
+    return f"{job.state}: {kind}{job.message or ''}".rstrip(": ")
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
