@@ -63,10 +63,10 @@ def test_a_line_is_read_once_it_is_whole(job: Running):
     job.write(HEAD, "10,1000,5,2.0,3.5")
     assert job.far().step == 10
     with job.metrics.open("a") as file:
-        file.write("20,20")
+        file.write("20,2000,5,4.0,3")
     assert job.far().step == 10
     with job.metrics.open("a") as file:
-        file.write("00,5,4.0,3.1\n")
+        file.write(".1\n")
     assert (job.far().step, job.far().left) == (20, 4.0)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 
 from loomlab.compose.composer import composing
 from loomlab.errors import InputError
@@ -13,6 +14,8 @@ from loomlab.report.comparison_sheet import comparison_sheet
 from loomlab.report.export import write_results
 from loomlab.report.page import write_report
 from loomlab.report.sheet import show
+from loomlab.run.alone import alone_in
+from loomlab.run.folder import make_private
 from loomlab.run.ledger import DONE, PRUNED, Ledger
 from loomlab.run.speed_record import expected_seconds
 from loomlab.secrets import masked_text
@@ -34,6 +37,7 @@ class Prepared:
     flags: list[str]
     secrets: dict[str, list[str]]
     proposals: Proposals | None = None
+    held: ExitStack = field(default_factory=ExitStack)  # the lock on the folder
 
 
 MOST_SETTINGS = 6  # columns of the table at the end
@@ -44,7 +48,8 @@ def prepare_sweep(plan: Plan, flags: list[str]) -> bool:
     """Show and record a plan; False if nothing is to be started.
 
     Raises:
-        InputError: jobs are refused, or the folder holds another sweep.
+        InputError: jobs are refused, or the folder holds another sweep, or another process runs
+            the sweep now: its jobs would be told by one, and ended by the other.
     """
     screen = Screen()
     if isinstance(plan.sweep, Search):
@@ -55,12 +60,16 @@ def prepare_sweep(plan: Plan, flags: list[str]) -> bool:
         screen.say("sweep.dry_run=true: nothing is started")
         return False
     _require_unwritten_secrets(plan)
-    prepared = Prepared(plan, record(plan, flags), screen, flags, secrets_of(plan))
-    if isinstance(plan.sweep, Search):
-        prepared.proposals = Proposals(plan, prepared.ledger, flags, prepared.secrets)
-        plan.sweep.open(prepared.ledger, prepared.proposals)
-    elif plan.checked.problems:
-        refuse(plan, prepared.ledger)
+    make_private(plan.folder)
+    with ExitStack() as held:
+        held.enter_context(alone_in(plan.folder))
+        prepared = Prepared(plan, record(plan, flags), screen, flags, secrets_of(plan))
+        if isinstance(plan.sweep, Search):
+            prepared.proposals = Proposals(plan, prepared.ledger, flags, prepared.secrets)
+            plan.sweep.open(prepared.ledger, prepared.proposals)
+        elif plan.checked.problems:
+            refuse(plan, prepared.ledger)
+        prepared.held = held.pop_all()
     _prepared[:] = [prepared]
     return True
 
@@ -89,6 +98,11 @@ def _require_unwritten_secrets(plan: Plan) -> None:
 def run_recorded() -> int:
     """Run the prepared sweep; the exit code."""
     prepared = _prepared.pop()
+    with prepared.held:
+        return _run(prepared)
+
+
+def _run(prepared: Prepared) -> int:
     plan, ledger, screen = prepared.plan, prepared.ledger, prepared.screen
     jobs = ledger.jobs()
     done = sum(job.state in (DONE, PRUNED) for job in jobs)
