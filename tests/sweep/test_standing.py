@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from loomlab.run.ledger import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Job, Ledger
+from loomlab.run.speed_record import Cost
 from loomlab.sweep.progress import Progress
-from loomlab.sweep.screen import Screen
+from loomlab.sweep.screen import Screen, in_all
 from loomlab.sweep.standing import shown_of, standing
 
 STATES = [DONE, FAILED, RUNNING, INTERRUPTED, PENDING]
@@ -116,3 +117,16 @@ def test_a_terminal_without_a_cursor_gets_lines(tmp_path: Path, monkeypatch: pyt
     with screen.watching(Ledger(tmp_path)):
         assert screen.board is not None
         assert screen.board.live is None
+
+
+def test_a_plan_says_what_each_job_and_all_will_take():
+    planned = [Job(f"k{i}", i, "", [], {"seed": str(i)}, tokens=1500) for i in range(3)]
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    assert isinstance(console.file, io.StringIO)
+    Screen(console).plan(planned, [Cost(60.0, 2e9)] * 2 + [Cost(30.0, 4e9)], 2)
+    said = console.file.getvalue()
+    assert rows(said)[:2] == [["job", "seed", "tokens", "FLOPs", "time"],
+                              ["000", "0", "1,500", "2e+09", "60 s"]]  # fmt: skip
+    assert "in all 4,500 tokens, 8e+09 FLOPs; about 75 s with 2 at a time" in said
+    some = in_all(planned, [Cost(flops=2e9), Cost(60.0), Cost(60.0)], 2)
+    assert some == "in all 4,500 tokens; the time of 1 is unknown, none of their kind ran here"

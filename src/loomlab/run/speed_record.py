@@ -1,9 +1,10 @@
-"""How fast runs were on this machine, kept beside the cache, to say what a sweep will take."""
+"""What runs took on this machine, kept beside the cache, to say what a sweep will take."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,17 @@ from loomlab.text.identity import content_key
 
 FILE = "speeds.json"
 DECIDES = (
-    "model", "attention", "position", "objective", "precision", "compile", "parallelism",
-    "activation_checkpointing",
+    "model", "attention", "position", "objective", "compression", "precision", "compile",
+    "parallelism", "activation_checkpointing",
 )  # fmt: skip
 KEPT = 500  # kinds of runs; the oldest go
 
 
 def kind_of_run(config: DictConfig, threads: int) -> str:
-    """What speed depends on, as a short hash."""
+    """What speed depends on, as a short hash; a tokenizer by its settings, for its vocabulary."""
     picks = {axis: chosen(config).get(axis) for axis in DECIDES}
-    model = OmegaConf.to_container(config.model, resolve=True)
-    return content_key(picks, model, config.sequence_length, threads)
+    parts = [OmegaConf.to_container(config[n], resolve=True) for n in ("model", "tokenizer")]
+    return content_key(picks, parts, config.sequence_length, threads)
 
 
 def current_threads() -> int:
@@ -34,7 +35,7 @@ def current_threads() -> int:
 
 
 def remember_speed(config: DictConfig, summary: dict[str, Any]) -> None:
-    """Keep tokens a second, and the seconds before and after training, of a finished run."""
+    """Keep tokens a second, FLOPs a token, and the seconds beside training, of a finished run."""
     if not summary["training_seconds"] or not summary["tokens"]:
         return
     path = Path(config.paths.cache_dir) / FILE
@@ -44,19 +45,39 @@ def remember_speed(config: DictConfig, summary: dict[str, Any]) -> None:
     records[kind] = {
         "tokens_per_second": round(summary["tokens"] / summary["training_seconds"], 1),
         "beside": round(summary["seconds"] - summary["training_seconds"], 1),
+        "flops_per_token": round((summary.get("flops") or 0.0) / summary["tokens"], 1),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(dict(list(records.items())[-KEPT:]), indent=1))
 
 
-def expected_seconds(config: DictConfig, tokens: int | None, threads: int) -> float | None:
-    """Seconds a run will take, if its budget says or one of its kind was timed here."""
-    record = _read(Path(config.paths.cache_dir) / FILE).get(kind_of_run(config, threads))
-    if config.budget.seconds is not None:
-        return float(config.budget.seconds) + (record["beside"] if record else 0.0)
-    if record is None or tokens is None:
+@dataclass(frozen=True)
+class Cost:
+    """What a run will take; None for what nobody knows beforehand."""
+
+    seconds: float | None = None
+    flops: float | None = None
+
+
+def expected(config: DictConfig, tokens: int | None, threads: int) -> Cost:
+    """What a run will take, as its budget says or by the last of its kind that ran here."""
+    record = _read(Path(config.paths.cache_dir) / FILE).get(kind_of_run(config, threads), {})
+    return Cost(_seconds(config.budget, tokens, record), _flops(config.budget, tokens, record))
+
+
+def _seconds(budget: DictConfig, tokens: int | None, record: dict[str, float]) -> float | None:
+    if budget.seconds is not None:
+        return float(budget.seconds) + record.get("beside", 0.0)
+    if not record or tokens is None:
         return None
     return float(tokens / record["tokens_per_second"] + record["beside"])
+
+
+def _flops(budget: DictConfig, tokens: int | None, record: dict[str, float]) -> float | None:
+    if budget.flops is not None:
+        return float(budget.flops)
+    each = record.get("flops_per_token")  # a record of an earlier version has none
+    return float(tokens * each) if tokens is not None and each else None
 
 
 def _read(path: Path) -> dict[str, dict[str, float]]:

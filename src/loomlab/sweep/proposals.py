@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
@@ -13,14 +12,14 @@ from loomlab.compose.gate import Checked, check_jobs
 from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
 from loomlab.run.ledger import REFUSED, Job, Ledger
-from loomlab.run.speed_record import expected_seconds
+from loomlab.run.speed_record import Cost, expected
 from loomlab.sweep.base import Search
 from loomlab.sweep.dimension import keys_of
 from loomlab.sweep.identity import job_key
 from loomlab.sweep.plan import Plan, make_job, tokens_of
 from loomlab.sweep.record import hidden, recorded
 from loomlab.sweep.screen import Screen
-from loomlab.sweep.words import duration
+from loomlab.sweep.words import duration, flops
 
 
 class Proposals:
@@ -80,7 +79,8 @@ def show_search(plan: Plan, screen: Screen) -> None:
         screen.say(text)
     rows = plan.sweep.described()
     rows.append(("tokens", _at_most(plan, tokens_of, lambda tokens: f"{tokens:,.0f}")))
-    rows.append(("time", _at_most(plan, partial(_seconds, plan), duration)))
+    rows.append(("FLOPs", _at_most(plan, lambda config: _cost(plan, config).flops, flops)))
+    rows.append(("time", _at_most(plan, lambda config: _cost(plan, config).seconds, duration)))
     width = max(len(name) for name, _ in rows)
     screen.total = plan.sweep.n_trials
     screen.say(f"a search of {plan.sweep.n_trials} trials")
@@ -88,8 +88,8 @@ def show_search(plan: Plan, screen: Screen) -> None:
         screen.say(f"  {name:<{width}}  {value}")
 
 
-def _seconds(plan: Plan, config: DictConfig) -> float | None:
-    return expected_seconds(config, tokens_of(config), plan.launch.threads_each())
+def _cost(plan: Plan, config: DictConfig) -> Cost:
+    return expected(config, tokens_of(config), plan.launch.threads_each())
 
 
 def _at_most(

@@ -17,7 +17,7 @@ from loomlab.report.sheet import show
 from loomlab.run.alone import alone_in
 from loomlab.run.folder import make_private
 from loomlab.run.ledger import DONE, PRUNED, Ledger
-from loomlab.run.speed_record import expected_seconds
+from loomlab.run.speed_record import expected
 from loomlab.secrets import masked_text
 from loomlab.sweep.base import Search
 from loomlab.sweep.conduct import Conductor
@@ -82,8 +82,8 @@ def _show_jobs(plan: Plan, screen: Screen) -> None:
     for position, first in plan.same:
         screen.say(f"job {position} is the same as job {first}: it runs once")
     threads = plan.launch.threads_each()
-    expected = [expected_seconds(plan.configs[j.key], j.tokens, threads) for j in plan.jobs]
-    screen.plan(plan.jobs, expected, plan.launch.n_parallel)
+    costs = [expected(plan.configs[job.key], job.tokens, threads) for job in plan.jobs]
+    screen.plan(plan.jobs, costs, plan.launch.n_parallel)
 
 
 def _require_unwritten_secrets(plan: Plan) -> None:

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from loomlab.run.ledger import DONE, FAILED, PRUNED, REFUSED, Job, Ledger
+from loomlab.run.speed_record import Cost
 from loomlab.sweep.progress import Watch
 from loomlab.sweep.standing import Board, standing
-from loomlab.sweep.words import duration, outcome
+from loomlab.sweep.words import duration, flops, outcome
 
 SHOWN = 40  # rows of a plan; the rest is counted
 
@@ -32,26 +33,20 @@ class Screen:
         """One line."""
         self.console.print(text, markup=False)
 
-    def plan(self, jobs: Sequence[Job], seconds: Sequence[float | None], n_parallel: int) -> None:
+    def plan(self, jobs: Sequence[Job], costs: Sequence[Cost], n_parallel: int) -> None:
         """The jobs that are to be run, what tells them apart, and what they will take."""
         keys = list(dict.fromkeys(k for job in jobs for k in job.differs))
         table = Table(title=f"{len(jobs)} jobs", title_justify="left")
-        for heading in ("job", *keys, "tokens", "time"):
+        for heading in ("job", *keys, "tokens", "FLOPs", "time"):
             table.add_column(heading)
-        for job, expected in list(zip(jobs, seconds, strict=True))[:SHOWN]:
+        for job, taken in list(zip(jobs, costs, strict=True))[:SHOWN]:
             cells = [escape(job.differs.get(key, "-")) for key in keys]
-            table.add_row(f"{job.number:03d}", *cells, _count(job.tokens), duration(expected))
+            table.add_row(f"{job.number:03d}", *cells, _count(job.tokens), flops(taken.flops),
+                          duration(taken.seconds))  # fmt: skip
         self.console.print(table)
         if len(jobs) > SHOWN:
             self.say(f"... and {len(jobs) - SHOWN} more")
-        tokens = [job.tokens for job in jobs if job.tokens is not None]
-        known = [s for s in seconds if s is not None]
-        if len(known) == len(jobs):
-            at_once = min(n_parallel, len(jobs)) or 1
-            total = f"about {duration(sum(known) / at_once)} with {at_once} at a time"
-        else:
-            total = f"the time of {len(jobs) - len(known)} is unknown, none of their kind ran here"
-        self.say(f"in all {sum(tokens):,} tokens; {total}")
+        self.say(in_all(jobs, costs, n_parallel))
 
     def standing(self, ledger: Ledger) -> None:
         """Every job of a sweep with its state, and how far it is."""
@@ -93,6 +88,21 @@ class Screen:
         bad = [job for job in jobs if job.state in (FAILED, REFUSED)]
         for job in bad:
             self.say(f"{job.name}: {outcome(job)}")
+
+
+def in_all(jobs: Sequence[Job], costs: Sequence[Cost], n_parallel: int) -> str:
+    """What all jobs take together, as far as it is known."""
+    tokens = sum(job.tokens for job in jobs if job.tokens is not None)
+    operations = [cost.flops for cost in costs if cost.flops is not None]
+    seconds = [cost.seconds for cost in costs if cost.seconds is not None]
+    told = f"in all {tokens:,} tokens"
+    if operations and len(operations) == len(jobs):
+        told += f", {flops(sum(operations))} FLOPs"
+    if len(seconds) < len(jobs):
+        unknown = len(jobs) - len(seconds)
+        return f"{told}; the time of {unknown} is unknown, none of their kind ran here"
+    at_once = min(n_parallel, len(jobs)) or 1
+    return f"{told}; about {duration(sum(seconds) / at_once)} with {at_once} at a time"
 
 
 def _count(number: int | None) -> str:

@@ -30,3 +30,8 @@ def duration(seconds: float | None) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def flops(number: float | None) -> str:
+    """Operations as powers of ten."""
+    return "unknown" if number is None else f"{number:.2g}"
