@@ -7,12 +7,15 @@ import pytest
 
 from loomlab.compose.hydra_node import command_line, flags_of_jobs
 from loomlab.run.folder import RunFolder
+from loomlab.sweep.plan import plan
 
 Ended = Callable[..., tuple[int, str]]
 PARAMS = 'hydra: {sweeper: {params: {seed: "1,2", optimizer: "adamw, sgd"}}}'
 FILES = {
     "params": PARAMS,
     "mode": "hydra: {mode: MULTIRUN}",
+    "written": PARAMS.replace("{sweeper", "{mode: MULTIRUN, sweeper"),
+    "bad": 'hydra: {mode: MULTIRUN, sweeper: {params: {seed: "[1"}}}',
     "launcher": "hydra: {launcher: {_target_: hydra._internal.core_plugins.x.Other}}",
 }
 
@@ -31,12 +34,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["experiment=params"], "write loom train -m seed=1,2 'optimizer=adamw, sgd'"),
-        (["-m", "experiment=params"], "hydra.sweeper.params: what to sweep is said on the comm"),
-        (["+hydra.sweeper.params.seed='1,2'"], "write loom train -m seed=1,2"),
-        (["experiment=mode"], "hydra.mode: a sweep is asked for by -m; leave it out"),
-        (["-m", "seed=1,2", "experiment=mode"], "hydra.mode: a sweep is asked for by -m"),
-        (["hydra.mode=MULTIRUN"], "hydra.mode: a sweep is asked for by -m; leave it out"),
+        (["experiment=params"], "hydra.sweeper.params: it says what to sweep, and this is one"),
+        (["+hydra.sweeper.params.seed='1,2'"], "add -m, or set hydra.mode: MULTIRUN there"),
+        (["experiment=mode", "resume=x"], "resume=x: no run folder is there"),
+        (["experiment=mode", "seed=1,x"], "2 jobs, 1 refused; nothing was started"),
+        (["experiment=bad"], "seed=[1: cannot be read as an override"),
         (["hydra/sweeper=basic"], "hydra.sweeper: loom runs its sweeps itself"),
         (["experiment=launcher"], "hydra.launcher: loom runs its sweeps itself"),
         (["--config-name", "mine"], "choose it by experiment=mine"),
@@ -85,3 +87,42 @@ def test_logging_is_hydras_to_turn_off(
     assert code == 0, said
     assert RunFolder(tmp_path / "run").summary()["status"] == "finished"
     assert not (tmp_path / "run" / "train.log").exists()
+
+
+TYPED = ["seed=1,2", "optimizer=adamw,sgd"]
+
+
+@pytest.mark.parametrize(
+    ("written", "typed"),
+    [
+        (["-m", "experiment=params"], ["experiment=params", *TYPED]),
+        (["hydra.mode=MULTIRUN", *TYPED], TYPED),
+        (["experiment=written", "seed=5"], ["experiment=written", TYPED[1], "seed=5"]),
+    ],
+    ids=str,
+)
+def test_a_sweep_in_a_config_is_the_sweep_typed(
+    ended: Ended, place: Path, monkeypatch: pytest.MonkeyPatch, written: list[str],
+    typed: list[str],
+):  # fmt: skip
+    """The same jobs, by name and by hash, wherever it is said that and what is swept."""
+    monkeypatch.chdir(place)
+    plans = [plan(typed)]
+    monkeypatch.setattr("loomlab.sweep.run.prepare_sweep", lambda made, _: plans.append(made))
+    assert ended("train", *written) == (0, "")
+    rows = [[(j.number, j.key, j.folder, j.differs) for j in made.jobs] for made in plans]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == (2 if "seed=5" in written else 4)
+    assert not plans[1].checked.problems
+
+
+def test_its_jobs_are_single_runs(
+    ended: Ended, place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(place)
+    (job, *_) = plan(["experiment=written"]).jobs
+    trained: list[list[str]] = []
+    monkeypatch.setattr("loomlab.entry.train.run_once", lambda argv, _: trained.append(argv))
+    code, said = ended("train", *job.overrides, f"paths.output_dir={tmp_path / 'run'}")
+    assert (code, said) == (0, "")
+    assert "optimizer=adamw" in trained[0]

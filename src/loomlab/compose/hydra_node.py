@@ -16,6 +16,8 @@ from loomlab.compose.problem import Problem
 from loomlab.errors import InputError
 
 SEARCH_PATH = "hydra.searchpath"  # comes first, as options may be found through it alone
+MODE, PARAMS = "hydra.mode", "hydra.sweeper.params"  # by these a config asks for a sweep
+ONE_RUN = f"{MODE}=RUN"
 ENGINES = {
     "sweeper": ("hydra_plugins.loomlab_sweeper.sweeper.LoomSweeper", "sweep"),
     "launcher": ("hydra._internal.core_plugins.basic_launcher.BasicLauncher", "launch"),
@@ -86,6 +88,8 @@ def refuse_in_sweep(parsed: Sequence[Override]) -> None:
     """
     for override in parsed:
         key = override.key_or_group
+        if key.startswith(PARAMS) or (key == MODE and override.value() == "MULTIRUN"):
+            continue  # says nothing else than -m does
         for engine, (_, axis) in ENGINES.items():
             if key.startswith((f"hydra/{engine}", f"hydra.{engine}")):
                 raise InputError(
@@ -112,24 +116,39 @@ def flags_of_jobs(argv: Sequence[str], overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def not_as_checked(config: DictConfig) -> Iterator[Problem]:
-    """Settings in Hydra's node, whoever made them, that a run of ours does not have."""
+class SweepAsked(InputError):
+    """A config asks for a sweep, as `-m` does."""
+
+
+def asks_for_sweep(config: DictConfig) -> bool:
+    """Whether a config says that what it is composed for is a sweep; what is resumed is a run."""
     mode = _of(config, "mode")
-    if mode is not None and mode.name == "MULTIRUN":
-        yield Problem(
-            "hydra.mode", "a sweep is asked for by -m", "leave it out, and write loom train -m ..."
-        )
+    return mode is not None and bool(mode.name == "MULTIRUN") and not config.get("resume")
+
+
+def written_sweep(config: DictConfig) -> list[str]:
+    """What a config says is to be swept, as it would be typed after `-m`."""
+    params = _of(config, "sweeper.params")
+    values = dict(params.items_ex(resolve=False)) if isinstance(params, DictConfig) else {}
+    return [f"{key!s}={value}" for key, value in values.items()]
+
+
+def not_as_checked(config: DictConfig) -> Iterator[Problem]:
+    """Settings in Hydra's node, whoever made them, that a run of ours does not have.
+
+    What a config says of a sweep is not meant for its jobs, which are told that they are ONE_RUN.
+    """
+    if asks_for_sweep(config):
+        yield Problem(MODE, "it asks for a sweep, and this is one run", "leave it out")
     for engine, (target, axis) in ENGINES.items():
         node = _of(config, engine)
         if OmegaConf.is_dict(node) and node.get("_target_") != target:
             what = f"loom runs its sweeps itself, not by {node.get('_target_')}"
             yield Problem(f"hydra.{engine}", what, f"choose how with {axis}=...")
-    if params := _of(config, "sweeper.params"):
-        values = dict(params.items_ex(resolve=False)) if isinstance(params, DictConfig) else {}
-        words = [f"{key!s}={value}" for key, value in values.items()]
-        typed = " ".join(f"'{word}'" if " " in word else word for word in words)
-        what = "what to sweep is said on the command line"
-        yield Problem("hydra.sweeper.params", what, f"write loom train -m {typed or '...'}")
+    decided = _of(config, "mode") is not None or config.get("resume")
+    if not decided and written_sweep(config):
+        what = "it says what to sweep, and this is one run"
+        yield Problem(PARAMS, what, "add -m, or set hydra.mode: MULTIRUN there")
     if _of(config, "job.chdir"):
         what = "a run stays in the folder that it was started in, where its relative paths lead"
         yield Problem("hydra.job.chdir", what, "leave it out")

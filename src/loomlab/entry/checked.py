@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from loomlab.compose.gate import check
+from loomlab.compose.hydra_node import SweepAsked, asks_for_sweep
 from loomlab.entry.resume import refuse_changes, with_recorded_overrides
 from loomlab.errors import InputError
 from loomlab.run.moving_in import refuse_inhabited
@@ -19,11 +20,14 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     Also with the tokenizer of the weights that it starts from, where none was chosen.
 
     Raises:
+        SweepAsked: it is not one run that the config asks for.
         InputError: all that is wrong with it; nothing has been written.
     """
     recorded = with_recorded_overrides(overrides)
     argv = [*(a for a in argv if a not in overrides), *recorded]
     checked = check(recorded, argv)
+    if 0 in checked.configs and asks_for_sweep(checked.configs[0]):
+        raise SweepAsked("hydra.mode: it asks for a sweep, and this is one run; leave it out")
     config = checked.only()
     refuse_changes(config)
     argv = [*argv, *checked.added[0]]

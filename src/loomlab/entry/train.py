@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from loomlab.compose.composer import CONFIG_NAME, prepare
-from loomlab.compose.hydra_node import command_line, flags_of_jobs
+from loomlab.compose.hydra_node import SweepAsked, command_line, flags_of_jobs
 from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import OF_SWEEP, checked_run, names_folder
@@ -50,10 +50,12 @@ def run(argv: list[str]) -> int:
     if passive or arguments.hydra_help or arguments.help:
         _start(argv)
     elif arguments.multirun:
-        refuse_sweep(given_place())
         _sweep(argv, arguments.overrides)
     else:
-        return train_among(given_place(), argv, arguments.overrides, _train_here)
+        try:
+            return train_among(given_place(), argv, arguments.overrides, _train_here)
+        except SweepAsked:
+            _sweep(argv, arguments.overrides)
     return 0
 
 
@@ -85,6 +87,7 @@ def _sweep(argv: list[str], overrides: list[str]) -> None:
     from loomlab.sweep.plan import plan
     from loomlab.sweep.run import prepare_sweep
 
+    refuse_sweep(given_place())
     flags = flags_of_jobs(argv, overrides)
     made = plan(overrides, argv)
     probe(made.folder, "paths.sweep_dir")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loomlab.compose.hydra_node import command_line
+from loomlab.compose.hydra_node import SweepAsked, command_line
 from loomlab.entry.checked import checked_run
 from loomlab.errors import InputError
 from loomlab.run.output import probe
@@ -23,14 +23,10 @@ def run(argv: list[str]) -> int:
         return 0
     argv, arguments = command_line(argv, "validate")
     if not arguments.multirun:
-        _, config = checked_run(argv, arguments.overrides)
-        if config.resume:
-            from loomlab.callbacks.store import CheckpointStore
-            from loomlab.run.folder import RunFolder
-
-            CheckpointStore(RunFolder(str(config.resume)).checkpoints).resumable(config.resume)
-        print("valid")
-        return 0
+        try:
+            return _one(argv, arguments.overrides)
+        except SweepAsked:
+            pass
     from loomlab.sweep.plan import plan
 
     made = plan(arguments.overrides, argv)
@@ -39,4 +35,15 @@ def run(argv: list[str]) -> int:
     probe(made.folder, "paths.sweep_dir")
     count = len(made.checked.jobs)
     print("valid" if count == 1 else f"{count} jobs, all valid")
+    return 0
+
+
+def _one(argv: list[str], overrides: list[str]) -> int:
+    _, config = checked_run(argv, overrides)
+    if config.resume:
+        from loomlab.callbacks.store import CheckpointStore
+        from loomlab.run.folder import RunFolder
+
+        CheckpointStore(RunFolder(str(config.resume)).checkpoints).resumable(config.resume)
+    print("valid")
     return 0

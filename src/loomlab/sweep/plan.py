@@ -19,7 +19,14 @@ from loomlab.compose.catalog import Catalog
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS
 from loomlab.compose.gate import Checked, check_jobs
-from loomlab.compose.hydra_node import refuse_in_sweep
+from loomlab.compose.hydra_node import (
+    MODE,
+    ONE_RUN,
+    PARAMS,
+    asks_for_sweep,
+    refuse_in_sweep,
+    written_sweep,
+)
 from loomlab.compose.preflight import preflight
 from loomlab.compose.resolvers import job_name
 from loomlab.compose.root import known_steps
@@ -61,16 +68,11 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
     """
     with composing(arguments) as loader:
         catalog = Catalog(all_conf_dirs(arguments))
-        try:
-            parsed = OverridesParser.create(config_loader=loader).parse_overrides(overrides)
-        except HydraException:  # the gate names the override that cannot be read
-            checked = check_jobs([overrides], loader, catalog)
-            raise InputError(checked.message()) from None
-        master = _master(parsed, loader, catalog)
+        parsed, master = _with_written(_parsed(overrides, loader, catalog), loader, catalog)
         sweep: Sweep = instantiate(master.sweep)
         folder = at_home(str(master.paths.sweep_dir))
         code = code_version(all_conf_dirs(arguments)[1:])
-        mine = [o for o in parsed if not _of_the_sweep(o)]
+        mine = [o for o in parsed if not _of_the_sweep(o) or o.input_line == ONE_RUN]
         spaces = Spaces(sweep.search, loader, catalog)
         jobs = sweep.repeated(sweep.expand(mine, spaces), int(master.seed))
         checked = check_jobs(jobs, loader, catalog)
@@ -81,6 +83,28 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
         else:
             _identify(made)
     return made
+
+
+def _parsed(overrides: list[str], loader: ConfigLoader, catalog: Catalog) -> list[Override]:
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides(overrides)
+    except HydraException:  # the gate names the override that cannot be read
+        raise InputError(check_jobs([overrides], loader, catalog).message()) from None
+
+
+def _with_written(
+    parsed: list[Override], loader: ConfigLoader, catalog: Catalog
+) -> tuple[list[Override], DictConfig]:
+    """Overrides with what a config says is to be swept and was not typed; the config of it all."""
+    master = _master(parsed, loader, catalog)
+    words = written_sweep(master)
+    if not words and not asks_for_sweep(master):
+        return parsed, master
+    typed = {o.get_key_element().lstrip("+") for o in parsed}
+    written = [o for o in _parsed(words, loader, catalog)
+               if o.get_key_element().lstrip("+") not in typed]  # fmt: skip
+    parsed = [*written, *parsed]
+    return [*parsed, *_parsed([ONE_RUN], loader, catalog)], _master(parsed, loader, catalog)
 
 
 def _of_the_sweep(override: Override) -> bool:
@@ -116,7 +140,8 @@ def _master(parsed: Sequence[Override], loader: ConfigLoader, catalog: Catalog) 
         found = checked.problems[0]  # what belongs to single jobs is not asked for here
         checked.problems[0] = [p for p in found if p.path.startswith(given)] or found
         raise InputError(checked.message()) from None
-    problems = [p for p in preflight(config, catalog) if p.path.startswith(OF_THE_SWEEP)]
+    found = [p for p in preflight(config, catalog) if p.path not in (MODE, PARAMS)]
+    problems = [p for p in found if p.path.startswith(OF_THE_SWEEP)]
     if problems:
         raise InputError("This sweep cannot be run:\n" + "\n".join(f"  - {p}" for p in problems))
     for node in (config.sweep, config.launch):
@@ -147,7 +172,8 @@ def make_job(
     """The ledger's row of a job that is to be run."""
     given = {o.lstrip("+").partition("=")[0]: o.partition("=")[2] for o in overrides}
     differs = {k: v for k, v in given.items() if k in varied}
-    folder = job_name(number, [f"{k}={v}" for k, v in differs.items()] or overrides, key[:8])
+    said = [f"{k}={v}" for k, v in differs.items()] or [o for o in overrides if o != ONE_RUN]
+    folder = job_name(number, said, key[:8])
     return Job(key, number, folder, overrides, differs, tokens=tokens_of(config))
 
 
