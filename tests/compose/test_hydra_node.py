@@ -114,6 +114,7 @@ def test_a_sweep_in_a_config_is_the_sweep_typed(
     assert rows[0] == rows[1]
     assert len(rows[0]) == (2 if "seed=5" in written else 4)
     assert not plans[1].checked.problems
+    assert not plans[1].same, "what is typed stands in the place of what is written"
 
 
 def test_its_jobs_are_single_runs(

@@ -1,5 +1,6 @@
 """`loom sweep`: how a sweep stands, from another shell."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_status_has_step_metric_and_time_left(verb: Verb, swept: Path, word: str
                      for line in out.splitlines() if line.startswith("\u2502"))  # fmt: skip
     assert done[:5] == ["000", "1", "-", "2.5", "-"]
     assert running[:5] == ["001", "2", "10", "3.25", "60s"]
+
+
+def test_a_running_job_that_is_not_heard_of_says_so(verb: Verb, swept: Path):
+    Ledger(swept).update("b", heartbeat=time.time() - 600, started=time.time() - 900)
+    _, out, _ = verb("sweep", "status", swept)
+    assert "heard of" in " ".join(out.split())
+    Ledger(swept).update("b", heartbeat=time.time())
+    assert "heard of" not in verb("sweep", "status", swept)[1]
 
 
 def test_a_failed_job_is_in_the_exit_code(verb: Verb, swept: Path):

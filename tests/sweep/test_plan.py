@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -91,6 +92,33 @@ def test_an_options_own_preset_follows_it(planned: Planned):
 def test_the_sweep_itself_is_checked(planned: Planned, overrides: list[str], words: str):
     with pytest.raises(InputError, match=re.escape(words)):
         planned("seed=1,2", *overrides)
+
+
+@pytest.fixture
+def own_sweeps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways to sweep in a config folder of the user."""
+    (tmp_path / "conf" / "sweep").mkdir(parents=True)
+    head = "defaults: [random@_here_, _self_]\n"
+    texts = {"mine": "n_jobs: 3\nsearch: [optimizer]\n", "misspelled": "n_job: 3\n",
+             "bad": "n_jobs: 0\n", "many": "n_jobs: many\n"}  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / "conf" / "sweep" / f"{name}.yaml").write_text(head + text)
+    monkeypatch.setenv("LOOM_CONF", str(tmp_path / "conf"))
+
+
+@pytest.mark.usefixtures("own_sweeps")
+def test_a_sweep_of_the_users_own_is_typed_and_checked(planned: Planned):
+    made = planned("sweep=mine", "optimizer=adamw,sgd")
+    assert len(made.checked.jobs) == 3
+    assert all(any(o.startswith("optimizer.lr=") for o in job) for job in made.checked.jobs)
+    assert len(planned("sweep=mine", "optimizer=adamw,sgd", "sweep.n_jobs=2").jobs) == 2
+    for name, words in (
+        ("misspelled", "Key 'n_job' not in 'RandomDraws'"),
+        ("bad", "sweep.n_jobs: 0 is outside [1, inf)"),
+        ("many", "'many'"),
+    ):
+        with pytest.raises(InputError, match=re.escape(words)):
+            planned(f"sweep={name}", "seed=1,2")
 
 
 def test_tokens_of_a_job(planned: Planned):

@@ -151,6 +151,30 @@ def test_an_interrupted_trial_goes_on_as_the_same_one(
     assert Ledger(tmp_path / "s").definition()["best"] == [0]
 
 
+@pytest.mark.soak
+def test_a_search_that_is_killed_ends_with_its_trials_and_none_twice(
+    command: Callable[..., list[str]], swept: Callable[..., str], tmp_path: Path
+):
+    wanted = ["sweep=optuna", "optimizer.lr=tag(log,interval(1e-3,1e-2))", "sweep.n_trials=5",
+              "model.dropout=interval(0,0.5)"]  # fmt: skip
+    with subprocess.Popen(command(*wanted), cwd=tmp_path, stdout=subprocess.DEVNULL) as first:
+        end = time.monotonic() + PATIENCE
+        while not (tmp_path / "s" / "ledger.sqlite").exists() or DONE not in {
+            job.state for job in Ledger(tmp_path / "s").jobs()
+        }:
+            assert first.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        first.kill()
+    before = [job for job in Ledger(tmp_path / "s").jobs() if job.state == DONE]
+    assert 0 < len(before) < 5
+    assert "5 trials; best:" in swept(*wanted)
+    after = Ledger(tmp_path / "s").jobs()
+    assert [(job.number, job.state) for job in after] == [(number, DONE) for number in range(5)]
+    assert len({tuple(job.overrides) for job in after}) == 5
+    assert [job for job in after if job.key in {old.key for old in before}] == before
+
+
 @pytest.fixture
 def proposed(planned: Callable[..., Plan], tmp_path: Path) -> Callable[..., list[Job]]:
     """Rows of proposals to the search of a command line, by number."""

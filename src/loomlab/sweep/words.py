@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 
 from loomlab.run.ledger import DONE, INTERRUPTED, PENDING, PRUNED, RUNNING, Job
+from loomlab.sweep.processes import SILENT_SECONDS
 
 
 def outcome(job: Job) -> str:
     """How a job ended, in words."""
     took = duration((job.ended or time.time()) - job.started) if job.started else "no time"
-    if job.state in (PENDING, RUNNING):
-        return job.state if job.state == PENDING else f"running for {took}"
+    if job.state == PENDING:
+        return job.state
+    if job.state == RUNNING:
+        silent = time.time() - job.heartbeat if job.heartbeat else 0.0
+        lost = f", not heard of for {duration(silent)}" if silent > SILENT_SECONDS else ""
+        return f"running for {took}{lost}"
     if job.state in (DONE, PRUNED):
         number = "" if job.value is None else f", {job.metric} {job.value:.4g}"
         return f"{job.state} in {took}{number}"
