@@ -104,6 +104,14 @@ class Chromium:
         """Wait until what was asked for has been drawn."""
         self.js("new Promise(d => requestAnimationFrame(() => setTimeout(d, 60)))")
 
+    def choose(self, control: str, value: str) -> None:
+        """Set a control of the page, as a user does, and wait until that is drawn."""
+        self.js(
+            f"(c => {{ c.value = {json.dumps(value)}; for (const kind of ['input', 'change'])"
+            f" c.dispatchEvent(new Event(kind)) }})(document.getElementById('{control}'))"
+        )
+        self.settle()
+
     def open(self, path: Path) -> None:
         """Open a report and wait until it is drawn."""
         self.console.clear()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from loomlab.report.page import write_report
 from loomlab.run.ledger import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Job, Ledger
 
 METRICS = ("train/loss", "lr", "grad_norm", "tokens_per_second")
@@ -128,3 +129,25 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     chromium = module.Chromium(tmp_path_factory.mktemp("chromium"))
     yield chromium
     chromium.close()
+
+
+@pytest.fixture(scope="module")
+def report(make_sweep: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep") / "mixed"
+    states = {"failed": 1, "running": 1, "pending": 1, "interrupted": 1}
+    return write_report(make_sweep(folder, done=12, rows=60, **states))
+
+
+@pytest.fixture
+def seen(browser: Any, report: Path) -> Any:
+    """The page as it is opened, for tests that only look at it; opening it takes a second."""
+    if browser.page != report:
+        browser.open(report)
+    return browser
+
+
+@pytest.fixture
+def opened(seen: Any) -> Iterator[Any]:
+    """The page as it is opened, for a test that changes it."""
+    yield seen
+    seen.page = None

@@ -1,9 +1,11 @@
 """The page of a sweep, in a real browser."""
 
+import base64
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,28 +19,6 @@ from loomlab.run.ledger import Ledger
 pytestmark = pytest.mark.slow
 EVIL = "<script>window.hit=1</script><img src=x onerror=window.hit=1></script><b>bold</b>"
 SHOWN = "shown().map(r => r.number)"
-
-
-@pytest.fixture(scope="module")
-def report(make_sweep: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sweep") / "mixed"
-    states = {"failed": 1, "running": 1, "pending": 1, "interrupted": 1}
-    return write_report(make_sweep(folder, done=12, rows=60, **states))
-
-
-@pytest.fixture
-def seen(browser: Any, report: Path) -> Any:
-    """The page as it is opened, for tests that only look at it; opening it takes a second."""
-    if browser.page != report:
-        browser.open(report)
-    return browser
-
-
-@pytest.fixture
-def opened(seen: Any) -> Iterator[Any]:
-    """The page as it is opened, for a test that changes it."""
-    yield seen
-    seen.page = None
 
 
 def drawn(browser: Any, figure: str) -> list[str]:
@@ -55,14 +35,6 @@ def table(browser: Any, column: str) -> list[str]:
             f"h => h.dataset.key === '{column}')].textContent)"
         )
     )
-
-
-def type_filter(browser: Any, text: str) -> None:
-    browser.js(
-        f"(f => {{ f.value = {json.dumps(text)}; f.dispatchEvent(new Event('input')); }})"
-        "(document.getElementById('filter'))"
-    )
-    browser.settle()
 
 
 def test_loads_without_an_error_and_without_the_network(seen: Any, report: Path):
@@ -110,12 +82,12 @@ def test_samples_stand_side_by_side_and_failures_show_their_log(seen: Any):
 
 def test_the_filter_changes_rows_and_curves(opened: Any):
     assert len(drawn(opened, "curves")) == 15  # all but the one that has not begun
-    type_filter(opened, "optimizer=sgd lr<0.0005")
+    opened.choose("filter", "optimizer=sgd lr<0.0005")
     assert set(table(opened, "setting:optimizer")) == {"sgd"}
     assert table(opened, "setting:optimizer.lr") == ["0.0003", "0.0001"]
     assert len(drawn(opened, "curves")) == 2
     assert opened.js("document.getElementById('count').textContent") == "2 of 16 runs shown"
-    type_filter(opened, "state!=done")
+    opened.choose("filter", "state!=done")
     assert set(table(opened, "state")) == {"failed", "running", "pending", "interrupted"}
     opened.js("document.getElementById('reset').click()")
     opened.settle()
@@ -164,11 +136,7 @@ def test_hovering_names_the_run(opened: Any):
 
 
 def test_colours_of_a_run_agree_across_figures(opened: Any):
-    opened.js(
-        "(s => { s.value = 'run'; s.dispatchEvent(new Event('change')) })"
-        "(document.getElementById('colour'))"
-    )
-    opened.settle()
+    opened.choose("colour", "run")
     lines = opened.js(
         "document.getElementById('curves').data.map(t => [t.customdata[0], t.line.color])"
     )
@@ -202,10 +170,7 @@ def test_a_box_over_an_axis_keeps_the_runs_that_cross_there(opened: Any):
 
 def test_curves_over_every_cost(opened: Any, report: Path):
     for x in ("step", "tokens", "flops", "seconds"):
-        opened.js(
-            f"(s => {{ s.value = '{x}'; s.dispatchEvent(new Event('change')) }})"
-            "(document.getElementById('curve-x'))"
-        )
+        opened.choose("curve-x", x)
         first = "(t => [t.customdata[0], t.x])(document.getElementById('curves').data[0])"
         number, xs = opened.js(first)
         folder = report.parent / Ledger(report.parent).jobs()[number].folder
@@ -215,16 +180,10 @@ def test_curves_over_every_cost(opened: Any, report: Path):
 
 
 def test_smoothing_and_log_scale(opened: Any):
-    opened.js(
-        "(y => { y.value = 'train/loss'; y.dispatchEvent(new Event('change')) })"
-        "(document.getElementById('curve-y'))"
-    )
+    opened.choose("curve-y", "train/loss")
     rough = opened.js("document.getElementById('curves').data[0].y")
     opened.js("document.getElementById('log-y').click()")
-    opened.js(
-        "(s => { s.value = 0.9; s.dispatchEvent(new Event('input')) })"
-        "(document.getElementById('smoothing'))"
-    )
+    opened.choose("smoothing", "0.9")
     raw, smooth = opened.js("document.getElementById('curves').data.slice(0, 2).map(t => t.y)")
     assert raw == rough
     jumps = [sum(abs(a - b) for a, b in pairwise(y)) for y in (raw, smooth)]
@@ -286,3 +245,54 @@ def test_100_runs_are_small_and_quick(
     browser.open(path)
     assert len(drawn(browser, "curves")) == 100
     assert browser.console == []
+
+
+def look(browser: Any) -> tuple[str, bool]:
+    """The theme of the page, and whether page and figures are bright."""
+    theme, page, figure = browser.js(
+        "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor,"
+        " getComputedStyle(document.querySelector('#curves .main-svg')).backgroundColor]"
+    )
+    bright = [sum(map(int, re.findall(r"\d+", colour)[:3])) > 600 for colour in (page, figure)]
+    assert bright[0] == bright[1], (page, figure)
+    return theme, bright[0]
+
+
+def test_dark_as_the_system_is_or_the_button_says(opened: Any):
+    feature = {"name": "prefers-color-scheme", "value": "dark"}
+    assert look(opened) == ("light", True)
+    opened.call("Emulation.setEmulatedMedia", features=[feature])
+    opened.wait("isDark()")
+    assert look(opened) == ("dark", False)
+    opened.js("document.getElementById('theme').click()")
+    assert look(opened) == ("light", True)
+    opened.call("Emulation.setEmulatedMedia", features=[])
+    assert opened.console == []
+
+
+def test_on_paper_it_is_light_as_wide_as_the_paper_and_unfolded(opened: Any):
+    opened.js("document.getElementById('theme').click()")
+    opened.js(
+        "addEventListener('beforeprint', () => window.paper = [isDark(), Math.max(...["
+        "...document.querySelectorAll('.figure .main-svg')].map(f => f.clientWidth)),"
+        " document.querySelectorAll('details:not([open])').length])"
+    )
+    pdf = base64.b64decode(opened.call("Page.printToPDF", printBackground=True)["data"])
+    dark, widest, folded = opened.js("window.paper")
+    assert (dark, folded) == (False, 0)
+    assert 500 < widest < 720, "190 mm at 96 dots an inch"
+    assert 2 < len(re.findall(rb"/Type\s*/Page\b", pdf)) < 30
+    assert look(opened) == ("dark", False)
+    opened.wait("document.getElementById('curves')._fullLayout.width > 720")
+    assert opened.js("document.querySelectorAll('details:not([open])').length") > 0
+
+
+def test_figures_keep_their_heights_when_the_window_is_resized(opened: Any):
+    sides = "[...document.querySelectorAll('.figure')].map(f => [f.clientHeight, f.clientWidth])"
+    before = opened.js(sides)
+    for width in (1000, 1400):
+        opened.js("document.getElementById('theme').click()")
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        opened.call("Emulation.setDeviceMetricsOverride", **size)
+        opened.wait(f"Math.abs(document.getElementById('curves')._fullLayout.width - {width}) < 150")
+    assert [height for height, _ in opened.js(sides)] == [height for height, _ in before]

@@ -22,8 +22,8 @@ from loomlab.run.ledger import LEDGER, is_sweep
 REPORT = "report.html"
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "base", "shown", "colours", "figures", "table", "curves", "parallel", "pareto", "importance",
-    "samples", "main",
+    "base", "theme", "shown", "colours", "figures", "table", "curves", "parallel", "pareto",
+    "importance", "samples", "main",
 )  # fmt: skip
 
 

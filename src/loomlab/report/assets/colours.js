@@ -24,6 +24,10 @@ const RAMP = [
   "#e4d01b",
 ];
 
+// The darkest colours of the ramp are not seen on a dark page.
+const rampColours = () => (isDark() ? RAMP.slice(2) : RAMP);
+const gradient = () => `linear-gradient(90deg, ${rampColours().join(", ")})`;
+
 function hsl(hue, saturation, light) {
   const channel = n => {
     const k = (n + hue / 30) % 12,
@@ -40,11 +44,12 @@ const distinct = i =>
   i < 10 ? TEN[i] : hsl((i * 137.508) % 360, 0.62, [0.42, 0.55, 0.34][i % 3]);
 
 function ramp(share) {
-  const place = Math.max(0, Math.min(1, share)) * (RAMP.length - 1);
-  const low = Math.min(RAMP.length - 2, Math.floor(place)),
+  const colours = rampColours(),
+    place = Math.max(0, Math.min(1, share)) * (colours.length - 1);
+  const low = Math.min(colours.length - 2, Math.floor(place)),
     part = place - low;
   const mix = at => {
-    const [a, b] = [RAMP[low], RAMP[low + 1]].map(c => parseInt(c.slice(at, at + 2), 16));
+    const [a, b] = [colours[low], colours[low + 1]].map(c => parseInt(c.slice(at, at + 2), 16));
     return Math.round(a + (b - a) * part)
       .toString(16)
       .padStart(2, "0");
@@ -75,7 +80,7 @@ function paint() {
     );
     const bar = make("span", {
       className: "ramp",
-      style: {background: `linear-gradient(90deg, ${RAMP.join(", ")})`},
+      style: {background: gradient()},
     });
     legend.push(make("span", {}, `${page.metric}: best`, bar, "worst, by rank"));
   } else {
@@ -96,7 +101,7 @@ function paint() {
           `${name} ${short(values[0])}`,
           make("span", {
             className: "ramp",
-            style: {background: `linear-gradient(90deg, ${RAMP.join(", ")})`},
+            style: {background: gradient()},
           }),
           short(values[values.length - 1]),
         ),

@@ -16,20 +16,20 @@ function mark(number) {
 const FONT = {
   family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
   size: 12,
-  color: "#1c2430",
 };
 const axis = (text, more = {}) => ({
   title: {text: plain(text), standoff: 8},
-  gridcolor: "#e8ecf2",
-  linecolor: "#c3cbd8",
+  gridcolor: look("grid"),
+  linecolor: look("edge"),
   zeroline: false,
   automargin: true,
   ...more,
 });
 const layout = more => ({
-  font: FONT,
-  paper_bgcolor: "#fff",
-  plot_bgcolor: "#fff",
+  font: {...FONT, color: look("ink")},
+  paper_bgcolor: look("paper"),
+  plot_bgcolor: look("paper"),
+  modebar: {bgcolor: "transparent", color: look("soft"), activecolor: look("ink")},
   hovermode: "closest",
   margin: {l: 60, r: 16, t: 12, b: 46},
   hoverlabel: {align: "left", namelength: -1},
@@ -43,13 +43,16 @@ const CONFIG = {
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };
 
-function draw(id, traces, look, more = {}) {
+function draw(id, traces, looks, more = {}) {
   const node = $(id);
   if (node.dataset.empty) {
     node.replaceChildren();
     delete node.dataset.empty;
   }
-  return Plotly.react(node, traces, look, {...CONFIG, ...more});
+  node.style.height = looks.height + "px"; // Plotly takes it back when the window is resized
+  // told, since it would find out only after the paper is drawn
+  const width = printing() ? {width: node.clientWidth} : {};
+  return Plotly.react(node, traces, {...looks, ...width}, {...CONFIG, ...more});
 }
 
 function nothing(id, sentence) {
@@ -58,6 +61,7 @@ function nothing(id, sentence) {
   delete node.dataset.clicks;
   delete node.dataset.brush;
   node.dataset.empty = "yes";
+  node.style.height = "";
   node.replaceChildren(make("p", {className: "empty"}, sentence));
 }
 

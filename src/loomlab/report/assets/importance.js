@@ -25,7 +25,7 @@ function drawImportance() {
           customdata: rows.map(s => s.setting),
           hovertext: rows.map(s => plain(`${s.setting}: ${s.runs} runs in ${s.groups} groups`)),
           hovertemplate: "%{hovertext}<extra></extra>",
-          marker: {color: rows.map(s => (s.setting === lookedAt ? "#2563c9" : "#9db8e3"))},
+          marker: {color: rows.map(s => (s.setting === lookedAt ? look("accent") : look("bar")))},
         },
       ],
       layout({
@@ -76,7 +76,7 @@ function drawEffect() {
     marker: {
       color: runs.map(colourOf),
       size: runs.map(r => (r.number === page.marked ? 15 : 9)),
-      line: {color: "#fff", width: 1},
+      line: {color: look("paper"), width: 1},
     },
     hovertemplate: "%{text}<br>%{y:.5g}<extra></extra>",
     showlegend: false,
@@ -122,7 +122,7 @@ function medians(runs, name, values) {
     mode: "lines",
     x,
     y,
-    line: {color: "#5c6878", width: 2.5},
+    line: {color: look("soft"), width: 2.5},
     hoverinfo: "skip",
     showlegend: false,
   };

@@ -101,6 +101,7 @@ async function start() {
     $("states").append(make("span", {className: "badge " + state}, `${count} ${state}`));
   $("foot").textContent =
     `${data.folder}, written by loomlab ${data.version}; figures by Plotly.js ${Plotly.version}`;
+  startTheme();
   startControls();
   for (const begin of [
     startTable,

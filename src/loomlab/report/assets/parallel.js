@@ -103,7 +103,7 @@ function tickLabels(axes) {
         xanchor: i === axes.length - 1 ? "left" : "right",
         xshift: i === axes.length - 1 ? 7 : -7,
         font: {size: 11},
-        bgcolor: "rgba(255,255,255,.82)",
+        bgcolor: look("veil"),
         borderpad: 1,
       })),
   );
@@ -129,9 +129,9 @@ function drawParallel() {
       mode: "lines+markers",
       x: axes.map((_, i) => i),
       y: axes.map(a => a.place(run)),
-      line: {color: on ? colourOf(run) : "#d5dae2", width: marked ? 4 : on ? 1.6 : 1},
+      line: {color: on ? colourOf(run) : look("away"), width: marked ? 4 : on ? 1.6 : 1},
       showlegend: false,
-      marker: {size: 6, color: on ? colourOf(run) : "#d5dae2"},
+      marker: {size: 6, color: on ? colourOf(run) : look("away")},
       opacity: page.marked === null || marked ? 0.9 : 0.25,
       selected: {marker: {opacity: 1}},
       unselected: {marker: {opacity: 1}},
@@ -148,7 +148,7 @@ function drawParallel() {
     y0: -0.04,
     y1: 1.04,
     layer: "below",
-    line: {color: "#8e99a8", width: 1.5},
+    line: {color: look("axis"), width: 1.5},
   }));
   draw(
     "parallel",

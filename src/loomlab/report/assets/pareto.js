@@ -42,7 +42,7 @@ function drawPareto() {
       color: runs.map(colourOf),
       size: runs.map(r => (r.number === page.marked ? 18 : on.has(r.number) ? 12 : 8)),
       line: {
-        color: runs.map(r => (on.has(r.number) ? "#1c2430" : "#fff")),
+        color: runs.map(r => (on.has(r.number) ? look("ink") : look("paper"))),
         width: runs.map(r => (on.has(r.number) ? 2 : 1)),
       },
     },
@@ -53,7 +53,7 @@ function drawPareto() {
     mode: "lines",
     x: best.map(r => r.costs[cost]),
     y: best.map(r => scoreOf(r)),
-    line: {shape: "hv", color: "#1c2430", width: 1.5, dash: "dot"},
+    line: {shape: "hv", color: look("ink"), width: 1.5, dash: "dot"},
     hoverinfo: "skip",
     showlegend: false,
   };
