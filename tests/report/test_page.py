@@ -294,5 +294,7 @@ def test_figures_keep_their_heights_when_the_window_is_resized(opened: Any):
         opened.js("document.getElementById('theme').click()")
         size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
         opened.call("Emulation.setDeviceMetricsOverride", **size)
-        opened.wait(f"Math.abs(document.getElementById('curves')._fullLayout.width - {width}) < 150")
+        opened.wait(
+            f"Math.abs(document.getElementById('curves')._fullLayout.width - {width}) < 150"
+        )
     assert [height for height, _ in opened.js(sides)] == [height for height, _ in before]

@@ -17,17 +17,16 @@ def difference_sheet(one: Row, other: Row) -> Sheet:
 
     Of a job that never started only what its command line gave is known, and compared.
     """
-    (left, all_of_left), (right, all_of_right) = _settings(one), _settings(other)
-    known = [
+    (left, all_of_left), (right, all_of_right) = comparable(one), comparable(other)
+    keys = [
         key for key in {**left, **right}
         if (all_of_left or key in left) and (all_of_right or key in right)
     ]  # fmt: skip
-    keys = [key for key in known if key.partition(".")[0] not in OF_THE_FOLDER]
     pairs = {key: (left.get(key, MISSING), right.get(key, MISSING)) for key in keys}
     differ = [key for key, pair in pairs.items() if _unlike(*pair)]
     # that another option is another class is told by the option
     rows = [
-        [key, *map(_text, pairs[key])] for key in differ
+        [key, *map(said, pairs[key])] for key in differ
         if key.removesuffix("._target_") == key or key.removesuffix("._target_") not in differ
     ]  # fmt: skip
     names = [one.name, other.name] if one.name != other.name else [
@@ -37,12 +36,13 @@ def difference_sheet(one: Row, other: Row) -> Sheet:
     return Sheet(title, ["setting", *names], rows)
 
 
-def _settings(row: Row) -> tuple[dict[str, Any], bool]:
-    """The settings of a run, and whether they are all of them."""
+def comparable(row: Row) -> tuple[dict[str, Any], bool]:
+    """The settings of a run but for its folder, and whether they are all of them."""
     config, _ = read_config(row.folder)
-    if config is None:
-        return of_overrides(row.job.overrides if row.job else ()).values, False
-    return flat(config), True
+    told = of_overrides(row.job.overrides if row.job else ()).values
+    settings = told if config is None else flat(config)
+    kept = {k: v for k, v in settings.items() if k.partition(".")[0] not in OF_THE_FOLDER}
+    return kept, config is not None
 
 
 def _unlike(one: Any, other: Any) -> bool:
@@ -50,7 +50,8 @@ def _unlike(one: Any, other: Any) -> bool:
     return missing[0] != missing[1] or same_as(one) != same_as(other)
 
 
-def _text(value: Any) -> str:
+def said(value: Any) -> str:
+    """A value as a table shows it."""
     if value is MISSING:
         return "-"
     return "null" if value is None else str(value)

@@ -23,7 +23,7 @@ REPORT = "report.html"
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     "base", "theme", "shown", "colours", "figures", "table", "curves", "parallel", "pareto",
-    "importance", "samples", "main",
+    "importance", "differences", "samples", "main",
 )  # fmt: skip
 
 

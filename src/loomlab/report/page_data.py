@@ -12,6 +12,7 @@ from typing import Any
 from loomlab import __version__
 from loomlab.report.collect import collect
 from loomlab.report.importance import HOW, Importance, importance, ranked
+from loomlab.report.page_config import configs
 from loomlab.report.page_samples import samples
 from loomlab.report.row import COSTS, Row
 from loomlab.report.thinning import Columns, curves, knots, logged, read_columns, rounded
@@ -33,6 +34,8 @@ def page_data(folder: Path) -> dict[str, Any]:
     series = sum(len(logged(table)) for table in tables.values())
     points = max(LEAST, min(MOST, POINTS // max(1, series)))
     runs = [_run(job, rows[job.key], tables[job.key], points, len(jobs)) for job in jobs]
+    for run, config in zip(runs, configs([rows[job.key] for job in jobs]), strict=True):
+        run["config"] = config
     settings = list(dict.fromkeys(name for job in jobs for name in job.differs))
     metrics = _metrics(jobs, runs)
     return {

@@ -109,6 +109,7 @@ async function start() {
     startParallel,
     startImportance,
     startPareto,
+    startDifferences,
     startSamples,
   ])
     begin();
