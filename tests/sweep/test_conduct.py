@@ -57,14 +57,17 @@ class Sweep:
         self.ledger = Ledger(folder)
         self.output = folder / "screen.txt"
 
-    def run(self, scripts: list[str], n_parallel: int = 2, **settings: object) -> int:
+    def run(
+        self, scripts: list[str], n_parallel: int = 2,
+        watch: Callable[[], object] = lambda: None, **settings: object,
+    ) -> int:  # fmt: skip
         keys = [f"job{i}" for i in range(len(scripts))]
         self.ledger.add([Job(k, i, k, [], {"seed": str(i)}) for i, k in enumerate(keys)])
         launch = Scripts(dict(zip(keys, scripts, strict=True)), n_parallel=n_parallel)
         with self.output.open("a") as file:
             screen = Screen(Console(file=file, width=200))
-            conductor = Conductor(self.ledger, Grid(**settings), launch, screen, {})  # type: ignore
-            return conductor.run()
+            grid = Grid(**settings)  # type: ignore
+            return Conductor(self.ledger, grid, launch, screen, {}, watch).run()
 
     def states(self) -> list[str]:
         return [job.state for job in self.ledger.jobs()]
@@ -80,8 +83,10 @@ def sweep(tmp_path: Path) -> Sweep:
 
 def test_jobs_that_raise_exit_or_are_killed_take_no_other_down(sweep: Sweep):
     scripts = ["fail()", "os._exit(3)", "os.kill(os.getpid(), 9)", "sys.exit(0)", "done()"]
-    assert sweep.run(scripts) == 1
-    assert sweep.states() == [FAILED, FAILED, FAILED, FAILED, DONE]
+    watched: list[list[str]] = []
+    assert sweep.run(scripts, watch=lambda: watched.append(sweep.states())) == 1
+    assert PENDING in watched[0], "while jobs run"
+    assert sweep.states() == watched[-1] == [FAILED, FAILED, FAILED, FAILED, DONE]
     told = [(job.error_type, job.message) for job in sweep.ledger.jobs()]
     assert told[0] == ("KeyError", "'x'")
     assert told[1] == ("Exit", "left with exit code 3 before it was finished")

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -44,13 +44,18 @@ class Conductor:
         launch: Launch,
         screen: Screen,
         secrets: dict[str, list[str]],
+        watch: Callable[[], object] = lambda: None,
     ) -> None:
-        """`secrets`: overrides of jobs, by key, that are not written down."""
+        """`secrets`: overrides of jobs, by key, that are not written down.
+
+        `watch` is called again and again while jobs run.
+        """
         self.ledger = ledger
         self.sweep = sweep
         self.launch = launch
         self.screen = screen
         self.secrets = secrets
+        self.watch = watch
         self.running: set[str] = set()
         self.adopted: set[str] = set()
         self.again: dict[str, int] = {}  # started again at once after a failure
@@ -68,7 +73,11 @@ class Conductor:
                     if not self.running | self.adopted and (self._stopping() or not queue):
                         break
                     self._hear(queue)
+<<<<<<< HEAD
                     self.screen.look(self.ledger)
+=======
+                    self.watch()
+>>>>>>> 383070c (The page of a sweep is there from its start and is written anew as it runs)
                     time.sleep(self.launch.poll_seconds)
             finally:
                 self.launch.close()

@@ -13,6 +13,7 @@ from loomlab.report.comparison import compare
 from loomlab.report.comparison_sheet import comparison_sheet
 from loomlab.report.export import write_results
 from loomlab.report.page import write_report
+from loomlab.report.page_refresh import PageRefresh
 from loomlab.report.sheet import show
 from loomlab.run.alone import alone_in
 from loomlab.run.folder import make_private
@@ -108,7 +109,8 @@ def _run(prepared: Prepared) -> int:
     done = sum(job.state in (DONE, PRUNED) for job in jobs)
     if done:
         screen.say(f"{done} of {len(jobs)} jobs are done already")
-    conductor = Conductor(ledger, plan.sweep, plan.launch, screen, prepared.secrets)
+    page = PageRefresh(ledger.folder)
+    conductor = Conductor(ledger, plan.sweep, plan.launch, screen, prepared.secrets, page)
     try:
         if prepared.proposals is None:
             code = conductor.run()
