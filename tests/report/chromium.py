@@ -114,13 +114,20 @@ class Chromium:
 
     def open(self, path: Path) -> None:
         """Open a report and wait until it is drawn."""
+        self.open_url(path.resolve().as_uri())
+        self.page = path
+
+    def open_url(self, url: str) -> None:
+        """Open a report that is served, and wait until it is drawn."""
+        self.page = None
         self.console.clear()
         self.requests.clear()
-        done = self.call("Page.navigate", url=path.resolve().as_uri())
+        done = self.call("Page.navigate", url=url)
         assert "errorText" not in done, done
-        self.wait("document.body && document.body.dataset.ready === 'yes'")
+        failed = "(l => l && l.textContent.includes('drawn:'))(document.getElementById('loading'))"
+        self.wait(f"document.body && (document.body.dataset.ready === 'yes' || {failed})")
+        assert self.js("document.body.dataset.ready === 'yes'"), self.console
         self.settle()
-        self.page = path
 
     def move(self, x: float, y: float) -> None:
         """Move the mouse."""

@@ -123,6 +123,7 @@ def test_twelve_jobs_and_everything_that_can_happen_to_them(sweep: Sweep, wandb_
     until(parent, lambda: sum(job.state == DONE for job in sweep.ledger.jobs()) >= 2)
     parent.kill()
     parent.communicate()
+    assert (sweep.ledger.folder / "report.html").is_file(), "written while it ran"
     states = {job.differs["seed"]: job.state for job in sweep.ledger.jobs()}
     assert len(states) == 12
     assert {states["1"], states["2"], states["3"]} == {FAILED}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -23,9 +24,12 @@ def parser() -> Arguments:
         help="folder of a sweep (leet and trackio: of any runs); default: the newest in outputs/",
     )  # fmt: skip
     arguments.add_argument(
+        "--port", type=int, default=0, help="of the report on 127.0.0.1; default: a free one"
+    )
+    arguments.add_argument(
         "--view", choices=tuple(VIEWS), default="report",
-        help="report: the page of `loom report` in a browser (default); leet: `wandb leet` in "
-        "this terminal; trackio: a local Trackio server",
+        help="report: the page of `loom report` in a browser, kept up to date (default); leet: "
+        "`wandb leet` in this terminal; trackio: a local Trackio server",
     )  # fmt: skip
     return arguments
 
@@ -36,36 +40,40 @@ def run(argv: list[str]) -> int:
     folder = options.folder or newest_sweep(OUTPUTS)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: give the folder of a sweep")
-    return VIEWS[options.view](folder)
+    return VIEWS[options.view](folder, options.port)
 
 
-def show_report(folder: Path) -> int:
-    """Write the report anew and open it in a browser, if there is one."""
+def show_report(folder: Path, port: int) -> int:
+    """Write the report anew, open it in a browser if there is one, and serve it until Ctrl-C."""
     from loomlab.report.page import write_report
+    from loomlab.report.served import PageServer
 
     path = write_report(folder).resolve()
-    if webbrowser.open(path.as_uri()):
-        print(f"opened in a browser: {path}")
-    else:
-        print(f"no browser was found here; open this file in one: {path}")
+    with PageServer(folder, port) as server:
+        found = webbrowser.open(server.url)
+        say = "opened in a browser" if found else "no browser was found here; open this in one"
+        print(f"{say}: {server.url}")
+        print(f"kept up to date until Ctrl-C; as it is now: {path}", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
     return 0
 
 
-def show_leet(folder: Path) -> int:
+def show_leet(folder: Path, port: int) -> int:
     """Run `wandb leet` in this terminal."""
     from loomlab.report import leet_view
 
     return leet_view.show_leet(folder)
 
 
-def show_trackio(folder: Path) -> int:
+def show_trackio(folder: Path, port: int) -> int:
     """Serve the runs by Trackio until Ctrl-C."""
     from loomlab.report import trackio_view
 
     return trackio_view.show_trackio(folder)
 
 
-VIEWS: dict[str, Callable[[Path], int]] = {
+VIEWS: dict[str, Callable[[Path, int], int]] = {
     "report": show_report,
     "leet": show_leet,
     "trackio": show_trackio,

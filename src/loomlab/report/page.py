@@ -23,7 +23,7 @@ REPORT = "report.html"
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = (
     "base", "theme", "shown", "colours", "figures", "table", "curves", "parallel", "pareto",
-    "importance", "differences", "samples", "main",
+    "importance", "differences", "samples", "live", "main",
 )  # fmt: skip
 
 
@@ -50,22 +50,27 @@ def page(data: dict[str, Any]) -> str:
 
     The figures' library and the data are packed with gzip, since the library alone would
     otherwise fill the page; a browser unpacks both. The page may run its own script and this
-    library, by their hashes, and may reach nothing: text of a run that got into the page as HTML
-    would still not be run.
+    library, by their hashes, and may reach nothing but the `loom dash` that serves it: text of a
+    run that got into the page as HTML would still not be run.
     """
     script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     script = f'"use strict";\n{script}'
     library, packed_library = _plotly()
     policy = (
         f"default-src 'none'; script-src {_hash(script)} {_hash(library)}; "
-        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+        "style-src 'unsafe-inline'; img-src data: blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'"
     )
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
     return Template((ASSETS / "page.html").read_text(encoding="utf-8")).substitute(
         policy=policy, version=__version__, title=html.escape(data["title"]),
         style=(ASSETS / "page.css").read_text(encoding="utf-8"), script=script,
-        data=_packed(text), plotly=packed_library,
+        data=_packed(plain(data)), plotly=packed_library,
     )  # fmt: skip
+
+
+def plain(data: dict[str, Any]) -> str:
+    """The data of a page as JSON."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":"))
 
 
 @cache

@@ -10,7 +10,8 @@ const page = {
   metric: "",
   colourBy: "run",
   colours: new Map(),
-  panels: [],
+  fills: [], // what puts choices of the data into the controls
+  panels: [], // what draws
 };
 
 async function unpack(id) {
@@ -33,9 +34,12 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+// What was chosen before stays chosen where it can.
 function choices(select, options, chosen) {
+  const before = select.value,
+    kept = options.some(([value]) => value === before);
   select.replaceChildren(...options.map(([value, text]) => make("option", {value}, text)));
-  select.value = chosen;
+  select.value = kept ? before : chosen;
 }
 
 // For Plotly, which reads a little HTML in its texts; control characters would break its SVG.

@@ -96,7 +96,7 @@ function drawCurves() {
   clickMarks("curves");
 }
 
-function startCurves() {
+function fillCurves() {
   const names = page.data.logged;
   choices(
     $("curve-y"),
@@ -104,12 +104,16 @@ function startCurves() {
     names.includes(page.metric) ? page.metric : names[0],
   );
   choices($("curve-x"), Object.entries(X_LABELS), "tokens");
-  for (const id of ["curve-y", "curve-x", "log-x", "log-y"])
-    $(id).addEventListener("change", drawCurves);
-  $("smoothing").addEventListener("input", drawCurves);
   $("curves-note").textContent = page.data.thinned
     ? `Long curves are thinned to ${page.data.points} points: the least and the greatest value ` +
       "of each stretch are kept, so that no spike is lost."
     : "";
+}
+
+function startCurves() {
+  for (const id of ["curve-y", "curve-x", "log-x", "log-y"])
+    $(id).addEventListener("change", drawCurves);
+  $("smoothing").addEventListener("input", drawCurves);
+  page.fills.push(fillCurves);
   page.panels.push(drawCurves);
 }

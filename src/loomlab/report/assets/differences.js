@@ -31,13 +31,17 @@ function drawDifferences() {
   );
 }
 
-function startDifferences() {
+function fillDifferences() {
   const ranked = byScore(page.runs);
   $("differences-section").hidden = ranked.length < 2;
   const options = page.runs.map(run => [String(run.number), run.label]);
   ["this-run", "other-run"].forEach((id, place) => {
     choices($(id), options, ranked[place] ? String(ranked[place].number) : "");
-    $(id).addEventListener("change", drawDifferences);
   });
+}
+
+function startDifferences() {
+  for (const id of ["this-run", "other-run"]) $(id).addEventListener("change", drawDifferences);
+  page.fills.push(fillDifferences);
   page.panels.push(drawDifferences);
 }

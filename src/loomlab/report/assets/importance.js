@@ -3,6 +3,7 @@
 let lookedAt = null;
 
 function drawImportance() {
+  $("importance-how").textContent = page.data.importance_how;
   const shares = page.data.importance[page.metric] || [];
   const told = shares.filter(s => s.share !== null);
   if (!told.length) {
@@ -129,6 +130,5 @@ function medians(runs, name, values) {
 }
 
 function startImportance() {
-  $("importance-how").textContent = page.data.importance_how;
   page.panels.push(drawImportance);
 }

@@ -26,11 +26,17 @@ function drawFailures() {
   const wanted = new Set(["failed", "interrupted", "refused"]);
   const runs = page.runs.filter(r => wanted.has(r.state));
   $("failures-section").hidden = !runs.length;
+  const first = $("failures").childElementCount === 0;
+  const open = new Set(
+    first && runs.length < 4
+      ? runs.slice(0, 1).map(run => run.name)
+      : [...$("failures").querySelectorAll("details[open]")].map(node => node.title),
+  );
   $("failures").replaceChildren(
-    ...runs.map((run, i) =>
+    ...runs.map(run =>
       make(
         "details",
-        {open: i === 0 && runs.length < 4},
+        {open: open.has(run.name), title: run.name},
         make(
           "summary",
           {},
@@ -48,7 +54,7 @@ function drawFailures() {
   );
 }
 
-function startControls() {
+function fillControls() {
   const {data} = page;
   choices(
     $("metric"),
@@ -60,6 +66,9 @@ function startControls() {
     [["run", "run"], ["metric", "metric"], ...data.settings.map(s => ["setting:" + s, s])],
     page.colourBy,
   );
+}
+
+function startControls() {
   $("metric").addEventListener("change", event => {
     page.metric = event.target.value;
     paint();
@@ -81,11 +90,9 @@ function startControls() {
   });
 }
 
-async function start() {
-  const data = (page.data = JSON.parse(await unpack("data")));
-  const script = document.createElement("script");
-  script.textContent = await unpack("plotly");
-  document.head.append(script);
+// Show data, of when the page was written or newer; what was chosen and marked stays so.
+function take(data) {
+  page.data = data;
   page.runs = data.runs;
   const varying = data.settings.filter(s => new Set(page.runs.map(r => r.settings[s])).size > 1);
   for (const run of page.runs) {
@@ -94,16 +101,33 @@ async function start() {
       .join(" ")
       .toLowerCase();
   }
-  page.metric = data.metrics.length ? data.metrics[0].name : "";
-  page.colourBy = page.runs.length > 20 && data.metrics.length ? "metric" : "run";
+  if (!data.metrics.some(m => m.name === page.metric))
+    page.metric = data.metrics.length ? data.metrics[0].name : "";
   $("title").textContent = data.title;
-  for (const [state, count] of Object.entries(data.states))
-    $("states").append(make("span", {className: "badge " + state}, `${count} ${state}`));
+  $("states").replaceChildren(
+    ...Object.entries(data.states).map(([state, count]) =>
+      make("span", {className: "badge " + state}, `${count} ${state}`),
+    ),
+  );
+  for (const fill of page.fills) fill();
+  drawFailures();
+  paint();
+  $("count").textContent = `${shown().length} of ${page.runs.length} runs shown`;
+  for (const panel of page.panels) panel();
+}
+
+async function start() {
+  const data = JSON.parse(await unpack("data"));
+  const script = document.createElement("script");
+  script.textContent = await unpack("plotly");
+  document.head.append(script);
+  page.colourBy = data.runs.length > 20 && data.metrics.length ? "metric" : "run";
   $("foot").textContent =
     `${data.folder}, written by loomlab ${data.version}; figures by Plotly.js ${Plotly.version}`;
-  startTheme();
-  startControls();
+  page.fills.push(fillControls);
   for (const begin of [
+    startTheme,
+    startControls,
     startTable,
     startCurves,
     startParallel,
@@ -114,12 +138,10 @@ async function start() {
   ])
     begin();
   page.panels.push(drawOverview);
-  drawFailures();
-  paint();
-  $("count").textContent = `${page.runs.length} of ${page.runs.length} runs shown`;
-  for (const panel of page.panels) panel();
+  take(data);
   $("loading").remove();
   document.body.dataset.ready = "yes";
+  startLive();
 }
 
 start().catch(error => {

@@ -74,7 +74,7 @@ function drawPareto() {
   clickMarks("pareto");
 }
 
-function startPareto() {
+function fillPareto() {
   const known = page.data.costs,
     differs = c => new Set(page.runs.map(r => r.costs[c]).filter(isNumber)).size > 1;
   choices(
@@ -82,6 +82,10 @@ function startPareto() {
     known.map(c => [c, COSTS[c] || c]),
     known.find(differs) || known[0] || "",
   );
+}
+
+function startPareto() {
   for (const id of ["cost", "log-cost"]) $(id).addEventListener("change", drawPareto);
+  page.fills.push(fillPareto);
   page.panels.push(drawPareto);
 }

@@ -70,10 +70,9 @@ function drawSamples() {
   );
 }
 
-function startSamples() {
+function fillSamples() {
   const all = page.runs.flatMap(run => run.samples);
   $("samples-section").hidden = !all.length;
-  if (!all.length) return;
   const steps = [...new Set(all.map(s => s.step))].sort((a, b) => b - a).slice(0, 200);
   const heats = [...new Set(all.map(s => s.temperature).filter(t => t !== undefined))].sort(
     (a, b) => a - b,
@@ -88,11 +87,15 @@ function startSamples() {
     [["all", "all"], ...heats.map(t => [String(t), String(t)])],
     "all",
   );
+}
+
+function startSamples() {
   for (const id of ["sample-step", "sample-temperature"])
     $(id).addEventListener("change", drawSamples);
   $("more-samples").addEventListener("click", () => {
     samplesAcross += 6;
     drawSamples();
   });
+  page.fills.push(fillSamples);
   page.panels.push(drawSamples);
 }
