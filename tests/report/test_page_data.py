@@ -1,17 +1,25 @@
 """What the page of a sweep is made of."""
 
+import base64
+import csv
+import gzip
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.warm import run as run_loom
 
 from loomlab.errors import InputError
 from loomlab.report.page import page, write_report
 from loomlab.report.page_data import LEAST, page_data
-from loomlab.run.ledger import Ledger
+from loomlab.run.ledger import DONE, FAILED, Ledger
+from loomlab.run.metrics_file import read_metrics
 
 
 def test_runs_in_every_state(make_sweep: Callable[..., Path], tmp_path: Path):
@@ -109,3 +117,96 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path):
     with pytest.raises(InputError, match="is no sweep"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == [], "asking leaves nothing behind"
+
+
+TROUBLE = """
+from pathlib import Path
+import pytorch_lightning as pl
+
+class Trouble(pl.Callback):
+    def __init__(self, met: str = ""):
+        self.met = met
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step < 3:
+            return
+        try:
+            Path(self.met).touch(exist_ok=False)
+        except FileExistsError:
+            return
+        raise RuntimeError("the disk spoke in tongues")
+"""
+
+
+@pytest.fixture
+def one_fails(tmp_path: Path) -> list[str]:
+    """What makes the first job that comes to step 3 fail, and no other."""
+    (tmp_path / "trouble.py").write_text(TROUBLE)
+    (tmp_path / "conf" / "callbacks").mkdir(parents=True)
+    (tmp_path / "conf" / "callbacks" / "trouble.yaml").write_text(
+        "# @package callbacks.trouble\ndefaults: [/schema/callbacks/trouble@_here_, _self_]\n"
+        f"_target_: trouble.Trouble\nmet: {tmp_path / 'met'}\n"
+    )
+    return ["--config-dir", str(tmp_path / "conf"), "callbacks=[trouble]"]
+
+
+def unpacked(page: Path) -> dict[str, Any]:
+    """The data that a browser finds in a page."""
+    found = re.search(r'id="data">([^<]*)<', page.read_text())
+    assert found
+    return json.loads(gzip.decompress(base64.b64decode(found[1])))
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [pytest.param(["optimizer=adamw,sgd"], marks=pytest.mark.slow, id="4 jobs"),
+     pytest.param(["optimizer=adamw,sgd,lion", "position=learned,rope"], marks=pytest.mark.soak,
+                  id="12 jobs")],
+)  # fmt: skip
+def test_page_compare_and_wandb_tell_the_same_numbers(
+    tiny: Callable[..., list[str]], wandb_server: Any, one_fails: list[str], tmp_path: Path,
+    axes: list[str],
+):  # fmt: skip
+    swept, small = tmp_path / "swept", ["model.layers=1", "model.width=16", "model.heads=2"]
+    given = [o for o in tiny(*small) if not o.startswith(("paths.output_dir", "callbacks"))]
+    command = ["train", "-m", *one_fails, *given, *axes, "seed=1,2", "logger=wandb",
+               "budget.steps=4", "launch.n_parallel=2", f"paths.sweep_dir={swept}"]  # fmt: skip
+    done = run_loom(command, tmp_path, **wandb_server.environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    for kept in swept.glob("*/wandb/offline-run-*"):  # a busy machine started it too slowly
+        sync = [str(Path(sys.executable).with_name("wandb")), "sync", str(kept)]
+        subprocess.run(sync, check=True, env={**os.environ, **wandb_server.environment})
+    with (swept / "results.csv").open(newline="") as file:
+        compared = {Path(row["folder"]).name: row for row in csv.DictReader(file)}
+    page = {run["folder"]: run for run in unpacked(swept / "report.html")["runs"]}
+    arrived = {run.fields["displayName"]: run for run in wandb_server.runs.values()}
+    assert len(page) == 4 * len(axes) * (len(axes) + 1) / 2
+    assert page.keys() == compared.keys() == arrived.keys()
+    states = [run["state"] for run in page.values()]
+    assert (states.count(FAILED), states.count(DONE)) == (1, len(page) - 1)
+    for name, run in page.items():
+        row, sent = compared[name], arrived[name]
+        assert row["state"] == run["state"]
+        assert sent.exit_codes == [int(run["state"] == FAILED)]
+        for axis in (axis.partition("=")[0] for axis in axes):
+            assert row[axis] == run["settings"][axis] == sent.config[f"choice.{axis}"]
+        assert int(row["seed"]) == run["settings"]["seed"] == sent.config["seed"]
+        steps, losses = run["curves"]["train/loss"]
+        history = {r["trainer/global_step"]: r["train/loss"] for r in sent.history
+                   if "train/loss" in r}  # fmt: skip
+        assert dict(zip(steps, losses, strict=True)) == pytest.approx(history, rel=1e-4)
+        if run["state"] == FAILED:
+            assert run["message"] in row["message"]
+            assert "tongues" in run["message"]
+            assert len(history) == len(read_metrics(swept / name / "metrics.csv")) < 4
+            continue
+        for metric in ("val/loss", "val/bits_per_byte", "val/perplexity", "val/accuracy"):
+            numbers = float(row[metric]), sent.summary[f"best/{metric}"]
+            assert numbers == pytest.approx([run["best"][metric]] * 2, rel=1e-6), metric
+        for cost, told in (("parameters", "parameters"), ("seconds", "training_seconds"),
+                           ("peak_memory_bytes", "peak_memory_bytes")):  # fmt: skip
+            numbers = float(row[cost]), sent.summary[told]
+            assert numbers == pytest.approx([run["costs"][cost]] * 2, rel=1e-6), cost
+        for cost in ("tokens", "flops"):
+            numbers = float(row[cost]), sent.history[-1][cost]
+            assert numbers == pytest.approx([run["costs"][cost]] * 2, rel=1e-6), cost
