@@ -243,6 +243,20 @@ def test_files_are_ascii_and_short():
     assert wrong == []
 
 
+AT_THE_TOP = {
+    ".ci", ".gitattributes", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
+    "Makefile", "README.md", "conf", "constraints.txt", "docs", "experiments", "outputs",
+    "pyproject.toml", "src", "tests",
+}  # fmt: skip
+
+
+def test_nothing_stray_lies_at_the_top():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no checkout: nobody says which files belong to the project")
+    assert {line.partition("/")[0] for line in listed.stdout.splitlines()} == AT_THE_TOP
+
+
 def test_head_of_train_yaml_names_every_axis():
     head = [line for line in (CONF / "train.yaml").read_text().splitlines() if line[:1] == "#"]
     words = set(re.findall(r"\w+", " ".join(head)))

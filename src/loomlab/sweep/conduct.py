@@ -73,11 +73,8 @@ class Conductor:
                     if not self.running | self.adopted and (self._stopping() or not queue):
                         break
                     self._hear(queue)
-<<<<<<< HEAD
                     self.screen.look(self.ledger)
-=======
                     self.watch()
->>>>>>> 383070c (The page of a sweep is there from its start and is written anew as it runs)
                     time.sleep(self.launch.poll_seconds)
             finally:
                 self.launch.close()
