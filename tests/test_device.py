@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from loomlab import device
-from loomlab.run import evaluation, finishing, loading
+from loomlab.run import evaluation, finished_run, finishing
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 from loomlab.text import generation
 
 SOURCE = Path(device.__file__).parent
@@ -63,7 +63,7 @@ def test_held_out_text_is_scored_there(train: Train, monkeypatch: pytest.MonkeyP
 
 def test_text_is_written_and_labelled_there(train: Train, monkeypatch: pytest.MonkeyPatch):
     finished = FinishedRun(train(*MODEL).path)
-    monkeypatch.setattr(loading, "device", lambda: META)
+    monkeypatch.setattr(finished_run, "device", lambda: META)
     model = finished.ready()
     assert {p.device.type for p in model.parameters()} == {"meta"}
     given: list[str] = []

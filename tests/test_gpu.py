@@ -15,8 +15,8 @@ from loomlab import device
 from loomlab.callbacks.store import CheckpointStore, read_state
 from loomlab.entry.cli import main
 from loomlab.run.evaluation import evaluate
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 from loomlab.run.metrics_file import read_metrics
 
 pytestmark = [

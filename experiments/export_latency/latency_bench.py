@@ -68,7 +68,7 @@ def measure(folders: dict[str, str], rounds: int) -> dict[str, list[float]]:
     import torch
 
     from loomlab.format.base import INPUTS
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     runs = {name: FinishedRun(folder) for name, folder in folders.items()}
     objective, corpus = runs[EAGER].with_corpus()

@@ -12,7 +12,7 @@ from loomlab.errors import InputError
 from loomlab.report.publish import record
 from loomlab.report.ranking import Row
 from loomlab.report.statistics import mean_and_spread
-from loomlab.run.assembly import make
+from loomlab.run.constructor import constructor
 from loomlab.run.metrics_file import read_metrics
 
 JOBS = {"gpt": "val/bits_per_byte", "bert": "val/accuracy"}
@@ -121,7 +121,7 @@ def baselines(row: Row) -> dict[str, dict[str, float]]:
             "`loom study finetuning --redraw`"
         ) from error
     config = row.folder.config()
-    corpus = make(config.corpus)(cache_dir=Path(config.paths.cache_dir))
+    corpus = constructor(config.corpus)(cache_dir=Path(config.paths.cache_dir))
     most = config.corpus.max_samples
     texts = sum(1 for _ in corpus.documents("train"))
     found = {}

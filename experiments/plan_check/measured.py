@@ -23,7 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 from loomlab.compose.gate import check
 from loomlab.plan.outlook import outlook
 from loomlab.plan.planned import hardware_of
-from loomlab.run.assembly import assemble, make, split_of
+from loomlab.run.assembly import assemble, split_of
+from loomlab.run.constructor import constructor
 from loomlab.run.folder import RunFolder
 
 CASES: dict[str, list[str]] = {
@@ -52,9 +53,9 @@ def measure(config: Any, rank: int, meeting: str, times: bool) -> dict[str, Any]
     """Take steps; the peak of what is allocated from before the model is built on."""
     dist.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank,
-        world_size=make(config.parallelism)().world_size,
+        world_size=constructor(config.parallelism)().world_size,
     )  # fmt: skip
-    make(config.runtime)().apply()
+    constructor(config.runtime)().apply()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         step = prepared(config)
         step()
@@ -69,7 +70,7 @@ def prepared(config: Any) -> Any:
     """A function that takes one step of the run, as Lightning would."""
     parts = assemble(config, RunFolder(Path(tempfile.mkdtemp())))
     objective, accumulate = parts.objective, split_of(config, parts.parallelism).steps
-    half = make(config.precision)().bf16
+    half = constructor(config.precision)().bf16
     objective.train()
     mesh = init_device_mesh(
         "cpu", (dist.get_world_size(), 1), mesh_dim_names=("data_parallel", "tensor_parallel")
@@ -145,7 +146,7 @@ def main(corpus: str, cache: str, *rest: str) -> None:
 
 def plan(config: Any) -> dict[str, Any]:
     """What `loom plan` says of the same step."""
-    make(config.runtime)().apply()
+    constructor(config.runtime)().apply()
     hardware = hardware_of(["hardware=this_machine"])
     figures = outlook(config, hardware, {"plain": False}).figures()["plain"]
     return {"planned_peak": figures["peak_bytes"], "planned_seconds": figures["seconds_per_step"]}

@@ -45,7 +45,7 @@ def _samples(rows: list[Row]) -> Iterator[str]:
     """Text of the best GPT, and masks filled by the best BERT, as Markdown."""
     import torch
 
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
     from loomlab.text.generation import continue_text, fill_masks
 
     gpt = next((r for r in rows if r.choice["model"].startswith("gpt")), None)

@@ -144,17 +144,18 @@ def bare(spec: Spec) -> dict[str, Any]:
     timer = Timer(spec)
     import torch
 
-    from loomlab.run.assembly import assemble, make
+    from loomlab.run.assembly import assemble
+    from loomlab.run.constructor import constructor
     from loomlab.run.evaluation import evaluate
     from loomlab.run.folder import RunFolder
     from loomlab.run.quiet import quiet_libraries
 
     quiet_libraries()
     config = composed(spec["overrides"])
-    make(config.runtime)().apply()
+    constructor(config.runtime)().apply()
     parts = assemble(config, RunFolder(Path(spec["work"]) / "run"))
     objective, corpus = parts.objective.train(), parts.corpus
-    optimizer = make(config.optimizer)(model=objective.model)
+    optimizer = constructor(config.optimizer)(model=objective.model)
     for _, batch in zip(range(spec["steps"]), corpus.train_dataloader(), strict=False):
         objective.training_step(batch, 0).backward()
         torch.nn.utils.clip_grad_norm_(objective.model.parameters(), CLIP)
@@ -177,7 +178,8 @@ def ddp(spec: Spec) -> dict[str, Any]:
 
     from loomlab.parallelism.meeting import leave_group
     from loomlab.parallelism.threads import divide_threads
-    from loomlab.run.assembly import assemble, make
+    from loomlab.run.assembly import assemble
+    from loomlab.run.constructor import constructor
     from loomlab.run.evaluation import evaluate
     from loomlab.run.folder import RunFolder
     from loomlab.run.quiet import quiet_libraries
@@ -186,7 +188,7 @@ def ddp(spec: Spec) -> dict[str, Any]:
     config = composed(spec["overrides"])
     devices = config.parallelism.devices
     divide_threads(devices)
-    make(config.runtime)().apply()
+    constructor(config.runtime)().apply()
     rank = int(os.environ.get("LOCAL_RANK", 0))
     parts = assemble(config, RunFolder(Path(spec["work"]) / f"run{rank}"))
     pl.Trainer(

@@ -80,11 +80,12 @@ def blocks(spec: Spec, special_ids: list[int] | None) -> Any:
 
 def held_out_loss(model: Any, config: Any, bf16: bool) -> float:
     """Loss of the peer's model on our held-out windows, scored by our code; not timed."""
-    from loomlab.run.assembly import make, open_corpus
+    from loomlab.run.assembly import open_corpus
+    from loomlab.run.constructor import constructor
     from loomlab.run.evaluation import evaluate
 
     corpus = open_corpus(config)
-    objective = make(config.objective)(
+    objective = constructor(config.objective)(
         model=model,
         tokenizer=corpus.hf_tokenizer,
         optimizer=None,

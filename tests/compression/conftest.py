@@ -67,7 +67,7 @@ def is_tied() -> Callable[[nn.Module], bool]:
 @pytest.fixture
 def loads_again(tmp_path, kind: str, batch: dict[str, Tensor]) -> Callable[[nn.Module], None]:
     """Assert that a model of ours answers to the bit as before once it is saved and loaded."""
-    from loomlab.model.loading import load_pretrained
+    from loomlab.model.saved import load_pretrained
 
     @torch.no_grad()
     def check(model: nn.Module) -> None:

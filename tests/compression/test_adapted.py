@@ -195,7 +195,7 @@ def test_the_merged_model_can_be_quantized():
 
 
 def test_a_run_of_a_preset_is_loaded_as_any_other(train: Callable[..., RunFolder]):
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     small = ["model.layers=1", "model.width=16", "model.heads=2", "optimizer.lr=0.01"]
     folder = train(*small, "compression=[pissa]", "compression.pissa.rank=2")

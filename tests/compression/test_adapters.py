@@ -14,7 +14,7 @@ from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 from loomlab.run.folder import RunFolder
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}
@@ -143,7 +143,7 @@ def test_all_of_it_can_be_quantized(tmp_path: Path):
 
 
 def test_a_run_with_them_is_loaded_as_any_other(train: Callable[..., RunFolder]):
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     given = ["model.layers=1", "model.width=16", "model.heads=2", "callbacks=[checkpoint]"]
     folder = train(*given, "compression=[adapters]", "compression.adapters.bottleneck=3")

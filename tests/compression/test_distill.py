@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from tests.marks import fast_slow_soak
 
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 Train = Callable[..., RunFolder]
 Tiny = Callable[..., list[str]]

@@ -10,8 +10,8 @@ from torch import Tensor
 from loomlab.compression.gptq import GPTQ
 from loomlab.compression.quantization import encode, scales_of
 from loomlab.model.gpt import GPTConfig
-from loomlab.model.loading import load_pretrained
 from loomlab.model.reshaped import dequantize
+from loomlab.model.saved import load_pretrained
 from loomlab.run.folder import RunFolder
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}

@@ -15,7 +15,7 @@ from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import HEADS
+from loomlab.model.saved import HEADS
 from loomlab.run.folder import RunFolder
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}

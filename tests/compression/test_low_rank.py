@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from loomlab.compression.low_rank import LowRank
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
-from loomlab.model.loading import load_pretrained
 from loomlab.model.reshaped import QuantizedLinear
+from loomlab.model.saved import load_pretrained
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}
 SMALL = ["model.layers=1", "model.width=32", "model.heads=2"]

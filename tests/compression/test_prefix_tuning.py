@@ -14,7 +14,7 @@ from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 from loomlab.run.folder import RunFolder
 
 SIZES = {"vocab_size": 50, "context_length": 24}
@@ -89,7 +89,7 @@ def test_models_of_transformers_are_refused():
 
 
 def test_a_run_with_it_is_loaded_as_any_other(train: Callable[..., RunFolder]):
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     given = ["model.layers=1", "model.width=16", "model.heads=2", "optimizer.lr=0.1"]
     folder = train(*given, "compression=[prefix_tuning]")

@@ -14,7 +14,7 @@ from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 from loomlab.run.folder import RunFolder
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}

@@ -8,8 +8,8 @@ import torch
 from loomlab.compression.qat import QAT
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}
 IDS = torch.randint(2, 50, (8, 24), generator=torch.Generator().manual_seed(0))

@@ -88,7 +88,7 @@ def test_targets_that_are_not_there_and_layers_that_are_no_linear_are_refused():
 
 
 def test_a_run_ends_in_a_plain_model(train: Callable[..., RunFolder]):
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     folder = train("model.layers=1", "model.width=16", "model.heads=2", "compression=[qlora]")
     model = FinishedRun(folder.path).model

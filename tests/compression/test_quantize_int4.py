@@ -8,7 +8,7 @@ from loomlab.compression.prune_magnitude import PruneMagnitude
 from loomlab.compression.quantize_int4 import QuantizeInt4
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}
 IDS = torch.randint(2, 50, (3, 24), generator=torch.Generator().manual_seed(0))

@@ -12,10 +12,10 @@ from loomlab.errors import InputError
 from loomlab.model.bert import BERTConfig
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
 from loomlab.model.reshaped import QuantizedLinear
+from loomlab.model.saved import load_pretrained
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0}
 OWN = {"layers": 2, "width": 32, "heads": 2, "initializer_range": 0.2, **SIZES}

@@ -9,8 +9,8 @@ from torch import nn
 from loomlab.compression.ternary import BitLinear, Ternary, thirds
 from loomlab.model.eight_bits import linear
 from loomlab.model.reshaped import QuantizedLinear, dequantize, pack, unpack
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 
 def test_weights_by_hand():

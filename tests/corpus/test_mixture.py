@@ -11,7 +11,7 @@ from loomlab.compose.gate import check
 from loomlab.corpus.mixture import Mixture
 from loomlab.errors import InputError
 from loomlab.run.evaluation import evaluate
-from loomlab.run.loading import FinishedRun
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.prepared import prepare_folder
 from loomlab.run.session import execute
 from loomlab.tokenizer.byte import Byte

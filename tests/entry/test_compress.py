@@ -14,9 +14,9 @@ from loomlab.entry.compress_source import beginning_of
 from loomlab.quoting import override
 from loomlab.report.collect import collect
 from loomlab.report.page_data import page_data
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import DONE, Ledger
-from loomlab.run.loading import FinishedRun
 from loomlab.run.prepared import record_choice
 from loomlab.run.session import execute
 

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from loomlab.run import exporting
 from loomlab.run.exporting import export
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 Verb = Callable[..., tuple[int, str, str]]
 Trained = Callable[[str], Path]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from loomlab.run.loading import FinishedRun
+from loomlab.run.finished_run import FinishedRun
 
 Verb = Callable[..., tuple[int, str, str]]
 Trained = Callable[[str], Path]

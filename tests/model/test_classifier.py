@@ -13,8 +13,8 @@ from loomlab.model.bert import BERTConfig
 from loomlab.model.classifier import classified, last_kept, near
 from loomlab.model.gpt import GPTConfig
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
 from loomlab.model.ngram import NGram
+from loomlab.model.saved import load_pretrained
 
 LABELS = {"id2label": {0: "no", 1: "yes", 2: "so"}, "label2id": {"no": 0, "yes": 1, "so": 2}}
 SIZES = {"vocab_size": 50, "context_length": 24, "pad_token_id": 1, "eos_token_id": 0, **LABELS}

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from loomlab.model.foreign_unit import save_own_unit
 from loomlab.model.hf import HFModel
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 from loomlab.run.weight_source import read_source
 from loomlab.text.label_set import LabelSet
 from loomlab.text.numbers import Spread

@@ -10,8 +10,8 @@ from tests.model.test_classifier import LABELS, MODELS, ids
 from transformers import AutoModelForTokenClassification
 
 from loomlab.errors import InputError
-from loomlab.model.loading import load_pretrained
 from loomlab.model.ngram import NGram
+from loomlab.model.saved import load_pretrained
 
 HEAD = "token_classification"
 OWN = ("gpt", "bert")

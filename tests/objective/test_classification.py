@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from loomlab.compose.gate import check
 from loomlab.errors import InputError
 from loomlab.objective.classification import Classification
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 from loomlab.text.label_set import LabelSet
 from loomlab.text.prediction import predict_labels
 from loomlab.text.rows import Rows

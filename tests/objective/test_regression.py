@@ -15,8 +15,8 @@ from loomlab.compose.gate import check
 from loomlab.errors import InputError
 from loomlab.format.standard_layout import standard_layout
 from loomlab.objective.regression import Regression
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 from loomlab.text.label_set import LabelSet
 from loomlab.text.numbers import Spread
 from loomlab.text.rows import Rows

@@ -29,11 +29,11 @@ def watched(config_of: Callable[..., Any]) -> Callable[..., Any]:
     """What one process of a small run holds and does."""
     from loomlab.plan.paper import cluster, paper_of
     from loomlab.plan.step import rehearse
-    from loomlab.run.assembly import make
+    from loomlab.run.constructor import constructor
 
     def run(*overrides: str, rank: int = 0, recompute: bool = False) -> Any:
         config = config_of(*overrides)
-        with cluster(make(config.parallelism)().world_size, rank):
+        with cluster(constructor(config.parallelism)().world_size, rank):
             return rehearse(paper_of(config), recompute, rank)
 
     return run

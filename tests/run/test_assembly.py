@@ -13,7 +13,7 @@ from loomlab.measure.split import Split
 from loomlab.parallelism.base import Parallelism
 from loomlab.parallelism.pipeline import Pipeline
 from loomlab.precision.fp32 import FP32
-from loomlab.run.assembly import Assembled, assemble, make, objective_head, open_corpus, split_of
+from loomlab.run.assembly import Assembled, assemble, objective_head, open_corpus, split_of
 from loomlab.run.budget import StopAfterSeconds
 from loomlab.run.folder import RunFolder
 from loomlab.run.meter import Meter
@@ -36,14 +36,6 @@ def compose(small: Callable[..., list[str]], tmp_path: Path) -> Compose:
 @pytest.fixture
 def parts(compose: Compose, tmp_path: Path) -> Callable[..., Assembled]:
     return lambda *more: assemble(compose(*more), RunFolder(tmp_path / "run"))
-
-
-def test_settings_are_bound_and_run_time_values_are_due(compose: Compose):
-    option = make(compose("optimizer.lr=0.25").optimizer)
-    assert option.keywords["lr"] == 0.25
-    assert "model" not in option.keywords
-    model = torch.nn.Linear(2, 2)
-    assert option(model=model).param_groups[0]["lr"] == 0.25
 
 
 def processes(count: int) -> Parallelism:

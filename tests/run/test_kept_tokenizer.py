@@ -7,9 +7,9 @@ import pytest
 from tests.conftest import DATA, TINY_MODEL
 
 from loomlab.run.evaluation import evaluate
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
 from loomlab.run.kept_tokenizer import keep_tokenizer, kept_tokenizer
-from loomlab.run.loading import FinishedRun
 from loomlab.tokenizer.base import tokenizer_hash
 from loomlab.tokenizer.byte import Byte
 from loomlab.tokenizer.byte_bpe import ByteBPE

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 from loomlab.run.metrics_file import read_metrics
 
 Finish = Callable[..., RunFolder]

@@ -16,7 +16,7 @@ from loomlab.callbacks.checkpoint import kept_random_state
 from loomlab.compression.teacher_folder import TeacherFolder
 from loomlab.errors import InputError, first_line
 from loomlab.model import bert, gpt  # noqa: F401  they register themselves
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 from loomlab.objective.base import Objective
 from loomlab.quoting import to_type
 from loomlab.tokenizer.base import cutting

@@ -95,7 +95,7 @@ def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
     """
     from loomlab.compression.base import require_post_training
     from loomlab.entry.checked import OF_SWEEP, names_folder
-    from loomlab.run.assembly import make
+    from loomlab.run.constructor import constructor
     from loomlab.run.output import probe
     from loomlab.sweep.plan import plan
     from loomlab.sweep.run import prepare_sweep, run_recorded
@@ -105,7 +105,7 @@ def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
     made.named = names_folder(overrides, OF_SWEEP)
     made.jobs = [replace(job, tokens=None) for job in made.jobs]  # none are trained on
     for config in made.configs.values():
-        require_post_training(make(node)() for node in config.compression.values())
+        require_post_training(constructor(node)() for node in config.compression.values())
     probe(made.folder, "paths.sweep_dir")
     given = str(source.absolute() if source.exists() else source)
     return run_recorded() if prepare_sweep(made, [given]) else 0

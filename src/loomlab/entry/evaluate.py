@@ -24,7 +24,7 @@ def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
     options = parser().parse_args(argv)
     from loomlab.run.evaluation import evaluate
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     finished = FinishedRun(options.run_dir)
     objective, corpus = finished.with_corpus()

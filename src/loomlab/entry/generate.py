@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
     options = parser().parse_args(argv)
     import torch
 
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
     from loomlab.text.generation import continue_text, prompt_ids, readable_length
 
     finished = FinishedRun(options.run_dir)

@@ -31,7 +31,7 @@ def parser() -> Arguments:
 def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
     options = parser().parse_args(argv)
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
     texts = _texts(options)
     finished = FinishedRun(options.run_dir)

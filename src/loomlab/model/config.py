@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from transformers import PreTrainedConfig
 
 from loomlab.errors import InputError
-from loomlab.model.loading import load_pretrained
+from loomlab.model.saved import load_pretrained
 
 TYPED = "_typed"  # by which standard names settings were given, for what is said of them
 

@@ -10,7 +10,7 @@ from loomlab.errors import InputError, first_line
 # bert and gpt register themselves, so that checkpoints of this package load as well.
 from loomlab.model import bert, gpt, hf_check  # noqa: F401
 from loomlab.model.foreign_unit import FOLDED, say_own_unit, unfold_weights
-from loomlab.model.loading import HEADS, UNLOADABLE, load_pretrained, reason
+from loomlab.model.saved import HEADS, UNLOADABLE, load_pretrained, reason
 from loomlab.text.hub import require_checkpoint
 from loomlab.text.pretrained import PretrainedPackage
 

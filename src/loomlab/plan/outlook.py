@@ -16,8 +16,8 @@ from loomlab.parallelism.base import Parallelism
 from loomlab.plan.estimate import estimate
 from loomlab.plan.paper import cluster, paper_of
 from loomlab.plan.step import Watched, materialize, rehearse
-from loomlab.run.assembly import make
 from loomlab.run.budget import total_steps
+from loomlab.run.constructor import constructor
 
 WAYS = {"plain": False, "recomputed": True}  # without and with blocks computed again
 
@@ -93,7 +93,7 @@ def outlook(
     Raises:
         InputError: it cannot be spread so.
     """
-    parallelism: Parallelism = make(config.parallelism)()
+    parallelism: Parallelism = constructor(config.parallelism)()
     device = hardware.shared_by(min(parallelism.devices, hardware.devices_per_node))
     found = {
         name: _way(config, parallelism, device, recompute)
@@ -107,7 +107,7 @@ def _way(config: DictConfig, parallelism: Parallelism, device: Hardware, recompu
     for rank in parallelism.unlike_ranks:
         with cluster(parallelism.world_size, rank):
             watched.append(rehearse(paper_of(config), recompute, rank))
-    fused = make(config.compile).func.fuses
+    fused = constructor(config.compile).func.fuses
     times = [estimate(w, device, fused, parallelism.idle) for w in watched]
     slowest = max(times, key=lambda time: time.step)
     counts = parallelism.unlike_ranks.values()

@@ -21,7 +21,8 @@ from loomlab.errors import InputError
 from loomlab.objective.base import Batch, Objective
 from loomlab.optimizer.layers import freeze
 from loomlab.parallelism.base import Parallelism
-from loomlab.run.assembly import make, objective_head, own_groups, split_of
+from loomlab.run.assembly import objective_head, own_groups, split_of
+from loomlab.run.constructor import constructor
 from loomlab.run.own_groups import OwnGroups
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.text.samples import Samples
@@ -54,22 +55,22 @@ def paper_of(config: DictConfig) -> Paper:
     Raises:
         InputError: it cannot be spread so, or is nothing that is trained by steps on windows.
     """
-    parallelism: Parallelism = make(config.parallelism)()
+    parallelism: Parallelism = constructor(config.parallelism)()
     rows = split_of(config, parallelism).rows
     tokenizer, vocab_size = vocabulary(config)
     own = own_groups(config)
     model = _model(config, own, tokenizer, vocab_size)
-    regularization = [own.give(make(node))() for node in config.regularization.values()]
-    compression = in_order([own.give(make(node))() for node in config.compression.values()])
+    regularization = [own.give(constructor(node))() for node in config.regularization.values()]
+    compression = in_order([own.give(constructor(node))() for node in config.compression.values()])
     with torch.device("meta"):
         for technique in (*regularization, *compression):
             model = technique.transform(model)
     freeze(model, list(config.freeze))
-    objective: Objective = own.give(make(config.objective))(
+    objective: Objective = own.give(constructor(config.objective))(
         model=model,
         tokenizer=tokenizer,
-        optimizer=own.give(make(config.optimizer)),
-        scheduler=own.give(make(config.scheduler)),
+        optimizer=own.give(constructor(config.optimizer)),
+        scheduler=own.give(constructor(config.scheduler)),
         context=ScheduleContext.fixed(1, config.global_batch_size * config.sequence_length),
         seed=config.seed,
     )
@@ -79,14 +80,14 @@ def paper_of(config: DictConfig) -> Paper:
     for technique in compression:
         objective = technique.wrap_loss(objective)
     parallelism.check(model)
-    make(config.activation_checkpointing)().apply(model)
+    constructor(config.activation_checkpointing)().apply(model)
     batch = objective.collate(_windows(config, rows, len(tokenizer)))
     return Paper(config, objective, parallelism, rows, batch)
 
 
 def vocabulary(config: DictConfig) -> tuple[PreTrainedTokenizerFast, int]:
     """A tokenizer that has learned nothing, and the vocabulary it would have."""
-    option = make(config.tokenizer)()
+    option = constructor(config.tokenizer)()
     tokenizer = option.train(())
     return tokenizer, max(len(tokenizer), int(getattr(option, "vocab_size", 0) or 0))
 
@@ -94,7 +95,7 @@ def vocabulary(config: DictConfig) -> tuple[PreTrainedTokenizerFast, int]:
 def _model(
     config: DictConfig, own: OwnGroups, tokenizer: PreTrainedTokenizerFast, vocab_size: int
 ) -> Any:
-    node, objective = own.give(make(config.model)), make(config.objective).func
+    node, objective = own.give(constructor(config.model)), constructor(config.objective).func
     if getattr(node.func, "trained_by", "gradient") != "gradient":
         raise InputError("model: counts take no steps that could be planned; choose another model")
     if objective.reads != "windows":

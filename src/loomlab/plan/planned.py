@@ -20,7 +20,7 @@ from loomlab.compose.source import read_target
 from loomlab.errors import InputError, did_you_mean
 from loomlab.hardware.base import Hardware
 from loomlab.parallelism.base import Parallelism
-from loomlab.run.assembly import make
+from loomlab.run.constructor import constructor
 
 GROUP = "hardware"
 
@@ -37,7 +37,7 @@ class Planned:
     @property
     def parallelism(self) -> Parallelism:
         """How the run is spread."""
-        option: Parallelism = make(self.config.parallelism)()
+        option: Parallelism = constructor(self.config.parallelism)()
         return option
 
 
@@ -115,7 +115,7 @@ def _batch(config: DictConfig, overrides: list[str], hardware: Hardware) -> list
     """The smallest batch that can be shared out, where the command line does not give one."""
     if any(o.startswith("global_batch_size=") for o in overrides):
         return []
-    option: Parallelism = make(config.parallelism)()
+    option: Parallelism = constructor(config.parallelism)()
     parts = option.shares * option.micro_batches * (config.micro_batch_size or 1)
     parts *= config.trainer.accumulate_grad_batches or 1
     if config.global_batch_size % parts == 0:

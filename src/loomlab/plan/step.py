@@ -16,7 +16,8 @@ from loomlab.objective.base import Batch
 from loomlab.parallelism.message import Message
 from loomlab.plan.paper import Paper, spread
 from loomlab.plan.watch import Kernel, Watch
-from loomlab.run.assembly import make, split_of
+from loomlab.run.assembly import split_of
+from loomlab.run.constructor import constructor
 
 
 @dataclass
@@ -54,7 +55,7 @@ def rehearse(paper: Paper, recompute: bool = False, rank: int = 0) -> Watched:
         optimizer = objective.configure_optimizers()["optimizer"]
         make_states(optimizer)
         batch: Batch = {k: fake.from_tensor(v) for k, v in paper.batch.items()}
-        half = make(paper.config.precision)().bf16
+        half = constructor(paper.config.precision)().bf16
 
         def forward() -> Tensor:
             with torch.autocast("cpu", torch.bfloat16, enabled=half):

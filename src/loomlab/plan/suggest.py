@@ -10,7 +10,7 @@ from loomlab.errors import InputError, first_line
 from loomlab.parallelism.base import Parallelism
 from loomlab.plan.outlook import WAYS, outlook
 from loomlab.plan.planned import Planned, hardware_of, planned
-from loomlab.run.assembly import make
+from loomlab.run.constructor import constructor
 
 AXIS = "parallelism"
 
@@ -55,7 +55,7 @@ def suggest(arguments: list[str], catalog: Catalog) -> list[Layout]:
     rest, batch = _batch(rest, alone, count)
     found = []
     for option in catalog.options[AXIS]:
-        kind: type[Parallelism] = make(_node(catalog, option)).func
+        kind: type[Parallelism] = constructor(_node(catalog, option)).func
         for settings in kind.layouts(count, hardware.devices_per_node, batch):
             chosen = [f"{AXIS}={option}", *(f"{AXIS}.{k}={v}" for k, v in settings.items())]
             found.append(_tried(chosen, rest, own, catalog))

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.allow import authorize
 from loomlab.compose.choices import own_choices
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
@@ -27,6 +25,7 @@ from loomlab.optimizer.layers import freeze
 from loomlab.parallelism.base import Parallelism, global_rank
 from loomlab.regularization.base import Regularization
 from loomlab.run.budget import schedule_context, total_steps
+from loomlab.run.constructor import constructor
 from loomlab.run.folder import RunFolder
 from loomlab.run.initial_weights import load_initial_weights, shape_as_before
 from loomlab.run.kept_tokenizer import kept_tokenizer
@@ -56,20 +55,10 @@ class Assembled:
     own: OwnGroups
 
 
-def make(node: DictConfig) -> Any:
-    """The constructor of an option with its settings filled in; run-time values are still due.
-
-    Raises:
-        InputError: a `_target_` anywhere inside is not allowed; nothing was built.
-    """
-    authorize(OmegaConf.to_container(node, resolve=True))
-    return instantiate(node, _partial_=True, _convert_="all")
-
-
 def own_groups(config: DictConfig) -> OwnGroups:
     """The components of the user's own config groups; groups of plain values have none."""
     nodes = {name: config[name] for name in own_choices(config)}
-    return OwnGroups({name: make(n)() for name, n in nodes.items() if "_target_" in n})
+    return OwnGroups({name: constructor(n)() for name, n in nodes.items() if "_target_" in n})
 
 
 def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> Assembled:
@@ -79,7 +68,7 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
         InputError: settings that only the data or the machine can refuse.
     """
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    parallelism: Parallelism = make(config.parallelism)()
+    parallelism: Parallelism = constructor(config.parallelism)()
     rank = global_rank(parallelism.devices)
     split = split_of(config, parallelism)
     own = own_groups(config)
@@ -87,7 +76,7 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
         config, parallelism.shares, parallelism.share(rank), split.rows, prepares=rank == 0,
         tokenizer=kept_tokenizer(folder) if config.resume else None, own=own,
     )  # fmt: skip
-    weights = weights_of(config, getattr(make(config.model).func, "named_weights", None))
+    weights = weights_of(config, getattr(constructor(config.model).func, "named_weights", None))
     if weights and not config.resume:  # then state and tokenizer are those of the run
         require_paired(*weights, corpus.hf_tokenizer)
     model = build_model(config, corpus, own)
@@ -96,17 +85,17 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     elif config.init:
         load_initial_weights(model, Path(config.init), trains=compressed)
     compression = compression_of(config, corpus, own) if compressed else []
-    regularization = [own.give(make(node))() for node in config.regularization.values()]
+    regularization = [own.give(constructor(node))() for node in config.regularization.values()]
     for technique in (*regularization, *compression):
         model = technique.transform(model)
     freeze(model, list(config.freeze))
     tokens = round(config.global_batch_size * corpus.tokens_per_sample)
     context = ScheduleContext.fixed(1, tokens)  # the length is known once a step is priced
-    objective: Objective = own.give(make(config.objective))(
+    objective: Objective = own.give(constructor(config.objective))(
         model=model,
         tokenizer=corpus.hf_tokenizer,
-        optimizer=own.give(make(config.optimizer)),
-        scheduler=own.give(make(config.scheduler)),
+        optimizer=own.give(constructor(config.optimizer)),
+        scheduler=own.give(constructor(config.scheduler)),
         context=context,
         token_bytes=corpus.token_bytes(),
         seed=config.seed,
@@ -121,12 +110,14 @@ def assemble(config: DictConfig, folder: RunFolder, compressed: bool = True) -> 
     for technique in compression:
         objective = technique.wrap_loss(objective)
     corpus.collate = objective.collate
-    option = make(config.model).func
+    option = constructor(config.model).func
     counted = getattr(option, "trained_by", "gradient") == "counting"
     flops = 0.0 if counted else _flops_per_step(objective, corpus, tokens)
     per_epoch = corpus.samples / config.global_batch_size
-    make(config.activation_checkpointing)().apply(objective.model)
-    make(config.compile)().apply(objective.model)  # once priced: what is compiled is not counted
+    constructor(config.activation_checkpointing)().apply(objective.model)
+    constructor(config.compile)().apply(
+        objective.model
+    )  # once priced: what is compiled is not counted
     steps = total_steps(config.budget, tokens, flops, per_epoch)
     objective.context = context = schedule_context(steps, config.budget, tokens)
     metrics = MetricsFile(folder.metrics, tokens, flops)
@@ -145,7 +136,7 @@ def compression_of(
         InputError: one that needs more text than there is.
     """
     own = own or own_groups(config)
-    techniques = in_order([own.give(make(node))() for node in config.compression.values()])
+    techniques = in_order([own.give(constructor(node))() for node in config.compression.values()])
     for technique in techniques:
         if technique.rows > corpus.samples:
             raise InputError(
@@ -165,15 +156,15 @@ def open_corpus(
     a run that is there already; None: that of the config.
     """
     own = own or own_groups(config)
-    corpus: Corpus = own.give(make(config.corpus))(
-        tokenizer=tokenizer or make(config.tokenizer)(),
+    corpus: Corpus = own.give(constructor(config.corpus))(
+        tokenizer=tokenizer or constructor(config.tokenizer)(),
         sequence_length=config.sequence_length,
         batch_size=rows or config.get("micro_batch_size") or split_of(config, Parallelism()).rows,
         seed=config.seed,
         cache_dir=Path(config.paths.cache_dir),
         rank=share,
         world_size=shares,
-        reads=make(config.objective).func.reads,
+        reads=constructor(config.objective).func.reads,
     )
     if prepares:
         corpus.prepare_data()
@@ -201,7 +192,7 @@ def build_model(config: DictConfig, corpus: Corpus, own: OwnGroups | None = None
     tokenizer = corpus.hf_tokenizer
     head = objective_head(config)
     own = own or own_groups(config)
-    option = own.give(make(config.model))(
+    option = own.give(constructor(config.model))(
         vocab_size=corpus.vocab_size,
         context_length=config.sequence_length,
         attention=OmegaConf.to_container(config.attention),
@@ -216,7 +207,7 @@ def build_model(config: DictConfig, corpus: Corpus, own: OwnGroups | None = None
 
 def objective_head(config: DictConfig) -> str:
     """The model head that the objective trains."""
-    return str(make(config.objective).func.head)
+    return str(constructor(config.objective).func.head)
 
 
 def _flops_per_step(objective: Objective, corpus: Corpus, tokens: int) -> float:

@@ -14,9 +14,9 @@ import torch
 from loomlab import strict_json
 from loomlab.errors import InputError
 from loomlab.format.base import INPUTS, Inputs
-from loomlab.run.assembly import make
+from loomlab.run.constructor import constructor
 from loomlab.run.export_record import EXPORTS, RECORD, make_format
-from loomlab.run.loading import FinishedRun
+from loomlab.run.finished_run import FinishedRun
 
 
 def export(run_dir: str, name: str, node: dict[str, Any], batches: int) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def export(run_dir: str, name: str, node: dict[str, Any], batches: int) -> dict[
 
 def example_of(finished: FinishedRun) -> Inputs:
     """Token ids to trace a model with; a mask too where texts of several lengths are padded."""
-    option = make(finished.config.model).func
+    option = constructor(finished.config.model).func
     if getattr(option, "trained_by", "gradient") == "counting":
         raise InputError(
             f"{finished.folder.path}: model={finished.config.choice.model} counts n-grams and is "

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerFast
 
-    from loomlab.run.loading import FinishedRun
+    from loomlab.run.finished_run import FinishedRun
 
 
 class Run:
@@ -76,7 +76,7 @@ class Run:
 
     @cached_property
     def _finished(self) -> FinishedRun:
-        from loomlab.run.loading import FinishedRun
+        from loomlab.run.finished_run import FinishedRun
 
         return FinishedRun(self.path)
 

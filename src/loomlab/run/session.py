@@ -17,8 +17,9 @@ from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
 from loomlab.parallelism.threads import divide_threads
 from loomlab.run.alone import alone_in
-from loomlab.run.assembly import Assembled, assemble, make
+from loomlab.run.assembly import Assembled, assemble
 from loomlab.run.compressing import compress
+from loomlab.run.constructor import constructor
 from loomlab.run.counting import count
 from loomlab.run.environment import describe_environment
 from loomlab.run.finishing import sizes
@@ -58,8 +59,8 @@ def _execute(config: DictConfig, folder: RunFolder, trains: bool) -> float:
     code = 1
     try:
         summary["threads"] = divide_threads(config.parallelism.get("devices", 1))
-        summary["runtime"] = make(config.runtime)().apply()
-        precision = make(config.precision)()
+        summary["runtime"] = constructor(config.runtime)().apply()
+        precision = constructor(config.precision)()
         summary["precision"] = precision.lightning
         folder.write_summary(summary)
         parts = assemble(config, folder, compressed=trains)

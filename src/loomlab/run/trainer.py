@@ -10,9 +10,10 @@ from loomlab.device import accelerator
 from loomlab.parallelism.base import global_rank
 from loomlab.parallelism.meeting import cluster_environment
 from loomlab.precision.base import Precision
-from loomlab.run.assembly import Assembled, make, split_of
+from loomlab.run.assembly import Assembled, split_of
 from loomlab.run.batch_progress import BatchProgress
 from loomlab.run.budget import StopAfterSeconds, ValidateAtEnd
+from loomlab.run.constructor import constructor
 from loomlab.run.facts import facts_of
 from loomlab.run.first_validation import ValidateAtStart
 from loomlab.run.folder import RunFolder
@@ -29,7 +30,7 @@ def build_loggers(config: DictConfig, parts: Assembled, folder: RunFolder) -> li
     name = str(config.name or folder.path.name)
     record = recordable(config)
     facts = facts_of(config, folder, parts.corpus, parts.objective, parts.metrics)
-    options = [make(node)() for node in config.logger.values()]
+    options = [constructor(node)() for node in config.logger.values()]
     built = [o.build(run_dir=folder.path, name=name, config=record, facts=facts) for o in options]
     return [parts.metrics, *built]
 
@@ -39,7 +40,7 @@ def build_trainer(
 ) -> pl.Trainer:
     """The trainer with callbacks, loggers, precision and strategy."""
     chosen = [*config.callbacks.values(), *config.probe.values()]
-    callbacks: list[pl.Callback] = [parts.own.give(make(node))() for node in chosen]
+    callbacks: list[pl.Callback] = [parts.own.give(constructor(node))() for node in chosen]
     callbacks += parts.own.callbacks()
     callbacks += [c for term in parts.regularization for c in term.callbacks()]
     callbacks += [c for technique in parts.compression for c in technique.callbacks()]
@@ -49,7 +50,7 @@ def build_trainer(
     if parts.steps is None:
         callbacks.append(StopAfterSeconds(parts.context, float(config.budget.seconds)))
     callbacks.sort(key=lambda callback: getattr(callback, "runs_last", False))
-    trainer: pl.Trainer = make(config.trainer)(
+    trainer: pl.Trainer = constructor(config.trainer)(
         accumulate_grad_batches=split_of(config, parts.parallelism).steps,
         total_steps=parts.steps,
         steps_per_epoch=parts.steps_per_epoch,

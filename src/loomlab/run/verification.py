@@ -21,7 +21,7 @@ from loomlab.measure.modes import uncached
 from loomlab.model.own_unit import label_unit
 from loomlab.run.evaluation import evaluate
 from loomlab.run.export_record import make_format, read_record
-from loomlab.run.loading import FinishedRun
+from loomlab.run.finished_run import FinishedRun
 
 ROUNDS = 9
 PERPLEXITY, ERROR = "perplexity", "rmse"  # one of which is compared

@@ -6,7 +6,8 @@ from omegaconf import DictConfig
 
 from loomlab.callbacks.store import CheckpointStore
 from loomlab.parallelism.threads import divide_threads
-from loomlab.run.assembly import assemble, make
+from loomlab.run.assembly import assemble
+from loomlab.run.constructor import constructor
 from loomlab.run.folder import RunFolder
 from loomlab.run.measured import keep_measured_choices
 from loomlab.run.pruning import Pruned
@@ -38,14 +39,14 @@ def main(run_dir: str) -> int:
 
 
 def _train(config: DictConfig, folder: RunFolder) -> None:
-    parallelism = make(config.parallelism)()
+    parallelism = constructor(config.parallelism)()
     with among_ranks(parallelism, folder) as callbacks:
         divide_threads(parallelism.devices)
-        make(config.runtime)().apply()
+        constructor(config.runtime)().apply()
         parts = assemble(config, folder)
         newest = CheckpointStore(folder.checkpoints).newest() if config.resume else None
         resume = newest.path if newest else None
-        trainer = build_trainer(config, parts, folder, make(config.precision)())
+        trainer = build_trainer(config, parts, folder, constructor(config.precision)())
         trainer.callbacks[:0] = callbacks  # type: ignore[attr-defined]
         with quits_at_once(trainer):
             trainer.fit(

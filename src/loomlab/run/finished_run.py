@@ -17,7 +17,8 @@ from loomlab.errors import InputError
 from loomlab.format.exported import ExportedModel
 from loomlab.objective.base import Objective
 from loomlab.quoting import to_type
-from loomlab.run.assembly import make, open_corpus, own_groups
+from loomlab.run.assembly import open_corpus, own_groups
+from loomlab.run.constructor import constructor
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
 from loomlab.run.kept_tokenizer import kept_tokenizer
@@ -40,7 +41,7 @@ class FinishedRun:
                 f"`loom train {to_type('resume', path)}`"
             )
         try:
-            self.objective_class: type[Objective] = make(self.config.objective).func
+            self.objective_class: type[Objective] = constructor(self.config.objective).func
         except (InputError, InstantiationException) as error:
             dirs = os.pathsep.join(self.config.get("conf_dirs") or [])
             fix = f" If you trust the code beside its config folder, set LOOM_CONF={dirs}."
@@ -50,7 +51,7 @@ class FinishedRun:
 
     def _load_model(self) -> nn.Module:
         """The model with its best weights, in evaluation mode."""
-        option = make(self.config.model).func
+        option = constructor(self.config.model).func
         model: nn.Module = option.load(self.folder.model, self.objective_class.head)
         if self.export:
             form, names = make_format(self.export["format"]), tuple(self.export["inputs"])
@@ -99,11 +100,11 @@ class FinishedRun:
         corpus = open_corpus(self.config, tokenizer=kept_tokenizer(self.folder), own=own)
         require_labels(self.folder.path, getattr(self.model, "config", None), corpus)
         say_what_changed(self.folder.path, self.folder.summary().get("corpus") or {}, corpus)
-        objective: Objective = own.give(make(self.config.objective))(
+        objective: Objective = own.give(constructor(self.config.objective))(
             model=self.model,
             tokenizer=self.tokenizer,
-            optimizer=own.give(make(self.config.optimizer)),
-            scheduler=own.give(make(self.config.scheduler)),
+            optimizer=own.give(constructor(self.config.optimizer)),
+            scheduler=own.give(constructor(self.config.scheduler)),
             context=None,
             token_bytes=corpus.token_bytes(),
             seed=self.config.seed,

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokeniz
 
 from loomlab.errors import InputError
 from loomlab.run.evaluation import evaluate
+from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
-from loomlab.run.loading import FinishedRun
 
 KINDS = {
     "gpt": (AutoModelForCausalLM, ["position=rope", "attention=sliding_window"]),
