@@ -1,7 +1,12 @@
 """What was measured once is not measured again in the same run."""
 
+from collections.abc import Callable
+
+import pytest
 from omegaconf import OmegaConf
 
+from loomlab.precision import auto
+from loomlab.run.folder import RunFolder
 from loomlab.run.measured import keep_measured_choices
 
 
@@ -23,3 +28,16 @@ def test_a_format_that_was_chosen_is_left_alone():
     mine = OmegaConf.create({"runtime": {}, "precision": {}})
     keep_measured_choices(mine, {"precision": "bf16-mixed"})
     assert mine == {"runtime": {}, "precision": {}}
+
+
+def test_a_run_goes_on_in_the_format_it_began_with(
+    train: Callable[..., RunFolder], monkeypatch: pytest.MonkeyPatch
+):
+    """Whatever is measured now, with the config as it is composed."""
+    given = ["model.layers=1", "model.width=16", "model.heads=2", "precision=auto",
+             "callbacks=[checkpoint]", "scheduler=constant"]  # fmt: skip
+    monkeypatch.setattr(auto, "bf16_speedup", lambda: 2.0)
+    folder = train(*given, "budget.steps=1")
+    monkeypatch.setattr(auto, "bf16_speedup", lambda: 0.5)
+    train(*given, "budget.steps=2", f"resume={folder.path}")
+    assert (folder.summary()["precision"], folder.summary()["steps"]) == ("bf16-mixed", 2)

@@ -16,4 +16,5 @@ def keep_measured_choices(config: DictConfig, summary: dict[str, Any]) -> None:
     OmegaConf.set_struct(config, False)
     config.runtime.update({k: v for k, v in runtime.items() if k in config.runtime})
     if "precision" in summary and "faster_by" in config.precision:
+        OmegaConf.set_struct(config.precision, False)  # its schema has only what a user may set
         config.precision.measured = summary["precision"] == "bf16-mixed"
