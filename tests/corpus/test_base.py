@@ -31,6 +31,7 @@ def test_attributes_after_setup(opened):
     assert 0.9 < corpus.bytes_per_token < 1
     tokens = torch.from_numpy(corpus.validation_tokens.tokens.astype("int64"))
     assert corpus.token_bytes()[tokens].sum() == held_out.bytes
+    assert corpus.token_bytes() is corpus.token_bytes(), "validations ask for it again and again"
 
 
 def test_every_token_of_an_epoch_comes_once(opened):

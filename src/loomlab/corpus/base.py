@@ -72,6 +72,7 @@ class Corpus(LightningDataModule, Source):
         self.train_manifest: Manifest  # of all that is trained on
         self.validation_manifest: Manifest
         self._resumed: dict[str, Any] = {}
+        self._token_bytes: Tensor | None = None  # asked for at every validation
 
     # -- from documents to token files
 
@@ -117,9 +118,11 @@ class Corpus(LightningDataModule, Source):
 
     def token_bytes(self) -> Tensor:
         """UTF-8 bytes that each token stands for, (V,), so that held-out text sums to its size."""
-        table = token_bytes(self.hf_tokenizer)
-        size = self.validation_manifest.bytes
-        return torch.from_numpy(scaled(table, self.held_out_counts(), size))
+        if self._token_bytes is None:
+            table = token_bytes(self.hf_tokenizer)
+            size = self.validation_manifest.bytes
+            self._token_bytes = torch.from_numpy(scaled(table, self.held_out_counts(), size))
+        return self._token_bytes
 
     def part_token_bytes(self) -> dict[str, Tensor]:
         """The same of each part whose held-out numbers are reported apart."""
@@ -153,6 +156,7 @@ class Corpus(LightningDataModule, Source):
     def cut_with(self, tokenizer: PreTrainedTokenizerFast, checksums: bool) -> None:
         """Open the token files that this tokenizer makes, written first if need be."""
         self.hf_tokenizer, self.vocab_size = tokenizer, len(tokenizer)
+        self._token_bytes = None
         self.train_manifest, self.validation_manifest = self._cut(checksums)
         held_out = self.validation_manifest
         self.bytes_per_token = held_out.bytes / held_out.tokens
