@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.tiny_model import BACKBONES
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from loomlab.compose.gate import check
@@ -151,20 +152,7 @@ def test_bad_files_are_refused(
     assert words in refused(*SMALL[:2], f"corpus.path={path}", "corpus.label_key=stars")
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        ["model=bert"],
-        pytest.param([], marks=pytest.mark.slow),
-        pytest.param(
-            ["model=hf", "model.architecture_type=bert",
-             "++model.config={num_hidden_layers:1,hidden_size:16,num_attention_heads:2,"
-             "intermediate_size:32}"],
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["bert", "gpt", "hf"],
-)  # fmt: skip
+@BACKBONES
 def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], model: list[str]):
     sizes = [o for o in SMALL if not ("model=hf" in model and o.startswith("model."))]
     folder = train(

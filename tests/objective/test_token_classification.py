@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.tiny_model import BACKBONES
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from loomlab.compose.gate import check
@@ -141,20 +142,7 @@ def test_a_label_of_the_whole_is_another_objective():
     assert "needs corpus.labelled to be True: its documents have no labels to learn" in message
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        ["model=bert"],
-        pytest.param([], marks=pytest.mark.slow),
-        pytest.param(
-            ["model=hf", "model.architecture_type=bert",
-             "++model.config={num_hidden_layers:1,hidden_size:16,num_attention_heads:2,"
-             "intermediate_size:32}"],
-            marks=pytest.mark.slow,
-        ),
-    ],
-    ids=["bert", "gpt", "hf"],
-)  # fmt: skip
+@BACKBONES
 def test_it_learns_and_the_saved_model_agrees(train: Callable[..., RunFolder], model: list[str]):
     sizes = [o for o in SMALL if not ("model=hf" in model and o.startswith("model."))]
     folder = train(

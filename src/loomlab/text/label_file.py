@@ -14,7 +14,7 @@ import numpy as np
 from loomlab.text.class_labels import RowLabels, resolve, settle_names, settle_tags
 from loomlab.text.label_set import LabelSet
 from loomlab.text.prepare import content_key
-from loomlab.text.split_files import cached_splits, manifest_problem
+from loomlab.text.split_files import cached_splits, manifest_problem, of_solid
 from loomlab.text.token_file import file_sha256
 
 SCHEMA_VERSION = 1
@@ -95,8 +95,7 @@ def cached_label_files(
     """
 
     def solid(split: str) -> Iterator[RowLabels]:
-        pairs = zip(documents(split), labels(split), strict=True)
-        return (row for text, row in pairs if text.strip())
+        return of_solid(documents(split), labels(split))
 
     def build(folders: dict[str, Path]) -> None:
         settle = settle_tags if of_words else settle_names

@@ -14,7 +14,7 @@ import numpy as np
 from loomlab.text.label_set import LabelSet
 from loomlab.text.numbers import RowNumbers, Spread, settle_numbers
 from loomlab.text.prepare import content_key
-from loomlab.text.split_files import cached_splits, manifest_problem
+from loomlab.text.split_files import cached_splits, manifest_problem, of_solid
 from loomlab.text.token_file import file_sha256
 
 SCHEMA_VERSION = 1
@@ -83,8 +83,7 @@ def cached_number_files(
     """
 
     def solid(split: str) -> Iterator[RowNumbers]:
-        pairs = zip(documents(split), numbers(split), strict=True)
-        return (row for text, row in pairs if text.strip())
+        return of_solid(documents(split), numbers(split))
 
     def build(folders: dict[str, Path]) -> None:
         spread = settle_numbers(solid("train"), solid("validation"), given, label_key)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from loomlab.text.cache import build_once
 from loomlab.text.prepare import SPLITS
 from loomlab.text.token_file import file_sha256
+
+Row = TypeVar("Row")
 
 
 class Manifest(Protocol):
@@ -20,6 +22,11 @@ class Manifest(Protocol):
 
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file."""
+
+
+def of_solid(documents: Iterable[str], rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows of documents that are not blank: those alone have tokens."""
+    return (row for text, row in zip(documents, rows, strict=True) if text.strip())
 
 
 def cached_splits(
