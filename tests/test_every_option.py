@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file
 from tests.marks import fast_slow_soak
 
-from loomlab.compose.axes import AXES, axis
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.compatibility import Pick, pair_refusal
+from loomlab.catalog.axes import AXES, axis
+from loomlab.catalog.compatibility import Pick, pair_refusal
+from loomlab.catalog.options import Catalog, default_options
+from loomlab.catalog.search import all_conf_dirs, package_conf
+from loomlab.catalog.source import read_target
 from loomlab.compose.gate import check
-from loomlab.compose.search import all_conf_dirs, package_conf
-from loomlab.compose.source import read_target
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import COST_COLUMNS, read_metrics
 from loomlab.text.cache import default_cache_dir

@@ -16,12 +16,12 @@ import pytest
 import torch
 from tests.marks import one_in
 
-from loomlab.compose.axes import AXES, axis
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.compatibility import Pick, all_refusals, pair_refusal
+from loomlab.catalog.axes import AXES, axis
+from loomlab.catalog.compatibility import Pick, all_refusals, pair_refusal
+from loomlab.catalog.matrix import refused_pairs
+from loomlab.catalog.options import Catalog, default_options
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.gate import check
-from loomlab.compose.matrix import refused_pairs
-from loomlab.compose.search import all_conf_dirs
 from loomlab.text.cache import default_cache_dir
 
 CATALOG = Catalog(all_conf_dirs())

@@ -15,14 +15,14 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.annotation import Meaning, read_annotation
-from loomlab.compose.axes import AXES
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.annotation import Meaning, read_annotation
+from loomlab.catalog.axes import AXES
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.root import Budget, Experiment
+from loomlab.catalog.schema import option_schema
+from loomlab.catalog.search import all_conf_dirs, package_conf
+from loomlab.catalog.source import read_target
 from loomlab.compose.gate import check
-from loomlab.compose.root import Budget, Experiment
-from loomlab.compose.schema import option_schema
-from loomlab.compose.search import all_conf_dirs, package_conf
-from loomlab.compose.source import read_target
 
 CATALOG = Catalog(all_conf_dirs())
 OPTIONS = [

@@ -20,8 +20,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from loomlab.compose.axes import all_options
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import all_options
+from loomlab.catalog.search import package_conf
 from loomlab.report.publish import publish
 
 HERE = Path(__file__).parent

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.downloads import downloadable, fetch, named, state, weights_of
-from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
 
 CATALOG = Catalog(all_conf_dirs())

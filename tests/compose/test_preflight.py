@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.preflight import preflight
-from loomlab.compose.search import all_conf_dirs
 
 Said = Callable[..., str]
 

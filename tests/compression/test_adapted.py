@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.compatibility import Pick, pair_refusal
-from loomlab.compose.search import package_conf
+from loomlab.catalog.compatibility import Pick, pair_refusal
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 from loomlab.compression.adapted import Adapted
 from loomlab.compression.ia3 import IA3
 from loomlab.compression.lora import LoRA

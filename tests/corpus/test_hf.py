@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.gate import check
-from loomlab.compose.search import all_conf_dirs
 from loomlab.corpus.hf import HF
 from loomlab.corpus.hf_check import problems
 from loomlab.errors import InputError

@@ -10,8 +10,8 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from loomlab.catalog.search import package_conf
 from loomlab.compose.composer import CONFIG_NAME, prepare
-from loomlab.compose.search import package_conf
 from loomlab.entry.hydra_run import run_once
 
 Seen = dict[str, Any]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from loomlab.compose.axes import AXES
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import AXES
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 from loomlab.entry.options import run
 from loomlab.errors import InputError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.compose.axes import all_options
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import all_options
+from loomlab.catalog.search import package_conf
 from loomlab.report.ranking import finished_rows
 from loomlab.report.study import find_study
 from loomlab.run.folder import RunFolder

@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 from omegaconf import OmegaConf
 
-from loomlab.compose.axes import all_options
+from loomlab.catalog.axes import all_options
+from loomlab.catalog.search import package_conf
 from loomlab.compose.gate import check
-from loomlab.compose.search import package_conf
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "parallel_speed"
 APART = ("parallelism", "choice", "hydra")  # hydra holds the command line

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import all_conf_dirs
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.hardware.gpu import GPU
 from loomlab.plan.estimate import estimate
 from loomlab.plan.outlook import outlook

@@ -2,8 +2,8 @@
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import all_conf_dirs
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.errors import InputError
 from loomlab.plan.planned import Planned, hardware_of, planned
 

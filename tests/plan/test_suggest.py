@@ -2,8 +2,8 @@
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import all_conf_dirs
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.plan.suggest import suggest
 
 pytestmark = pytest.mark.soak

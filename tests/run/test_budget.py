@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from tests.clock import Clock
 
-from loomlab.compose.root import BUDGETS, DEFAULT_STEPS
+from loomlab.catalog.root import BUDGETS, DEFAULT_STEPS
 from loomlab.run.budget import ValidateAtEnd, schedule_context, total_steps
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics

@@ -7,11 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from omegaconf import OmegaConf
 
 from loomlab.errors import InputError
 from loomlab.run.output import (
-    paths_at_home,
     probe,
     require_space,
     restored_when_refused,
@@ -121,13 +119,3 @@ def test_a_place_is_tried_without_a_trace(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"paths\.output_dir=.*run cannot be written \(.*is a fi"):
         probe(tmp_path / "file" / "run", "paths.output_dir")
-
-
-def test_paths_at_home_are_made_whole(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", "/home/someone")
-    config = OmegaConf.create({"paths": {"output_dir": "~/runs/a", "cache_dir": "/cache"}})
-    assert paths_at_home(config) == ["paths.output_dir='/home/someone/runs/a'"]
-    assert config.paths == {"output_dir": "/home/someone/runs/a", "cache_dir": "/cache"}
-    odd = {"paths": {"output_dir": "${nothing}"}, "model": None, "tokenizer": "x", "init": None}
-    for stack in ({}, ["lora"], None):
-        assert paths_at_home(OmegaConf.create({**odd, "compression": stack})) == []

@@ -12,8 +12,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from tests.marks import fast_slow_soak
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import package_conf
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 from loomlab.errors import InputError
 from loomlab.run.ledger import (
     DONE,

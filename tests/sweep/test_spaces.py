@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.marks import fast_slow_soak
 
-from loomlab.compose.axes import SEARCH, all_options
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import SEARCH, all_options
+from loomlab.catalog.search import package_conf
 from loomlab.errors import InputError
 from loomlab.sweep.plan import Plan
 

@@ -1,1 +1,1 @@
-"""From command line to a checked config, without importing torch."""
+"""From command line to a checked config: composing and the gates, without torch."""

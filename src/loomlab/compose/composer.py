@@ -10,12 +10,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from loomlab.catalog.resolvers import register_resolvers
+from loomlab.catalog.schema import register_schemas
+from loomlab.catalog.search import install_search_path, named_conf_dirs, package_conf
 from loomlab.compose.bases import CONFIG_NAME, Bases
 from loomlab.compose.memory import recall
 from loomlab.compose.repository import RememberingRepository
-from loomlab.compose.resolvers import register_resolvers
-from loomlab.compose.schema import register_schemas
-from loomlab.compose.search import install_search_path, named_conf_dirs, package_conf
 
 _bases: list[Bases] = []  # of the innermost `composing`
 

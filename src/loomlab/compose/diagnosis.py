@@ -15,13 +15,13 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.axes import AXES, OF_HYDRA, SELECTORS, axis, option_target
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.axes import AXES, OF_HYDRA, SELECTORS, axis, option_target
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import SourceError, read_target
+from loomlab.catalog.yaml_file import BadConfigFile
 from loomlab.compose.composer import compose_job
 from loomlab.compose.hydra_node import SEARCH_PATH
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import SourceError, read_target
-from loomlab.compose.yaml_file import BadConfigFile
 from loomlab.errors import did_you_mean, first_line
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # last: group=null

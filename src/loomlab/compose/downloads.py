@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.compatibility import Pick
+from loomlab.catalog.compatibility import Pick
+from loomlab.catalog.options import Catalog
 from loomlab.errors import InputError, did_you_mean
 from loomlab.text.dataset_source import HubDataset
 from loomlab.text.package import fetch_package, package_folder

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.problem import Problem, report
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS, diagnose
+from loomlab.compose.home_paths import paths_at_home
 from loomlab.compose.parts import missing_parts, settings_of_parts
 from loomlab.compose.preflight import preflight
-from loomlab.compose.problem import Problem, report
-from loomlab.compose.search import all_conf_dirs
 from loomlab.compose.weights_tokenizer import tokenizer_of_weights
 from loomlab.errors import InputError
-from loomlab.run.output import paths_at_home
 
 
 @dataclass

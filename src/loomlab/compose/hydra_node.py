@@ -11,8 +11,8 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
+from loomlab.catalog.problem import Problem
 from loomlab.compose.bases import CONFIG_NAME
-from loomlab.compose.problem import Problem
 from loomlab.errors import InputError
 
 SEARCH_PATH = "hydra.searchpath"  # comes first, as options may be found through it alone

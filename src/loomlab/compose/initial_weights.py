@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import SourceError, read_target
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import SourceError, read_target
 from loomlab.errors import InputError
 from loomlab.model.standard_misfit import given_settings, misfit
 from loomlab.model.standard_settings import checkpoint_of, config_beside

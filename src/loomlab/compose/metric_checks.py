@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.compatibility import Pick
-from loomlab.compose.problem import Problem
+from loomlab.catalog.compatibility import Pick
+from loomlab.catalog.problem import Problem
 from loomlab.errors import did_you_mean
 
 

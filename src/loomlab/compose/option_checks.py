@@ -10,10 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.annotation import read_annotation
-from loomlab.compose.problem import Problem
-from loomlab.compose.root import known_steps
-from loomlab.compose.source import ClassSource, SourceError, read_target
+from loomlab.catalog.annotation import read_annotation
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.root import known_steps
+from loomlab.catalog.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
 TARGET, RECURSIVE = "_target_", "_recursive_"  # which say how Hydra builds it

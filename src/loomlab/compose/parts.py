@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import ClassSource, SourceError, read_target
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import ClassSource, SourceError, read_target
 from loomlab.errors import did_you_mean
 
 AXIS = "corpus"

@@ -11,20 +11,20 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.annotation import Meaning
-from loomlab.compose.axes import AXES, OF_OTHER_VERBS, SELECTORS, Axis
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.choices import chosen
-from loomlab.compose.compatibility import Pick, all_refusals
+from loomlab.catalog.annotation import Meaning
+from loomlab.catalog.axes import AXES, OF_OTHER_VERBS, SELECTORS, Axis
+from loomlab.catalog.choices import chosen
+from loomlab.catalog.compatibility import Pick, all_refusals
+from loomlab.catalog.options import Catalog, default_options
+from loomlab.catalog.own_axes import own_axes, problems_of_own
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.root import BUDGETS, Budget, Experiment
+from loomlab.catalog.source import SourceError, read_target
 from loomlab.compose.hydra_node import not_as_checked
 from loomlab.compose.initial_weights import problems_of_init
 from loomlab.compose.metric_checks import metric_problems
 from loomlab.compose.option_checks import bad_values, own_checks, unknown_keys
-from loomlab.compose.own_axes import own_axes, problems_of_own
 from loomlab.compose.parts import problems_of_parts
-from loomlab.compose.problem import Problem
-from loomlab.compose.root import BUDGETS, Budget, Experiment
-from loomlab.compose.source import SourceError, read_target
 from loomlab.compose.targets import forbidden_targets, plain
 from loomlab.errors import did_you_mean, first_line
 from loomlab.measure.split import Uneven, split_batch

@@ -11,7 +11,7 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
-from loomlab.compose.yaml_file import NO_SETTINGS, UNREADABLE, BadConfigFile, fault
+from loomlab.catalog.yaml_file import NO_SETTINGS, UNREADABLE, BadConfigFile, fault
 
 
 class RememberingRepository(ConfigRepository):

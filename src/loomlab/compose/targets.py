@@ -9,10 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from loomlab.allow import complaint, resolve, targets
-from loomlab.compose.axes import option_target
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import SourceError, read_target
+from loomlab.catalog.axes import option_target
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import SourceError, read_target
 from loomlab.errors import InputError, did_you_mean
 
 BUILT_BY_HYDRA = ("launcher", "sweeper", "callbacks")

@@ -7,8 +7,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from loomlab.catalog.source import SourceError, read_target
 from loomlab.compose.composer import compose_job
-from loomlab.compose.source import SourceError, read_target
 from loomlab.quoting import override
 from loomlab.text.beside import tokenizer_beside
 from loomlab.text.hub import is_hub_name

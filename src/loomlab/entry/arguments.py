@@ -29,7 +29,7 @@ def with_config_dirs(arguments: list[str]) -> list[str]:
     """
     if not any(argument.partition("=")[0] in CONFIG_DIR for argument in arguments):
         return arguments
-    from loomlab.compose.search import ENVIRONMENT_VARIABLE
+    from loomlab.catalog.search import ENVIRONMENT_VARIABLE
 
     rest, given = [], iter(arguments)
     folders = [f for f in os.environ.get(ENVIRONMENT_VARIABLE, "").split(os.pathsep) if f]

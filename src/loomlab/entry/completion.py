@@ -46,8 +46,8 @@ def parser() -> Arguments:
 
 def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
-    from loomlab.compose.catalog import Catalog
-    from loomlab.compose.search import all_conf_dirs
+    from loomlab.catalog.options import Catalog
+    from loomlab.catalog.search import all_conf_dirs
 
     shell = parser().parse_args(argv).shell
     axes = " ".join(a.name for a in Catalog(all_conf_dirs()).axes)

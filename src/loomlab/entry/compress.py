@@ -66,9 +66,9 @@ def compress_one(
     Raises:
         InputError: it is refused.
     """
+    from loomlab.catalog.search import all_conf_dirs
     from loomlab.compose.composer import prepare
     from loomlab.compose.gate import check
-    from loomlab.compose.search import all_conf_dirs
     from loomlab.run.moving_in import claim
     from loomlab.run.output import probe
     from loomlab.run.prepared import prepare_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from loomlab.compose.search import package_conf
+from loomlab.catalog.search import package_conf
 from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.quoting import override, to_type

@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loomlab.catalog.compatibility import Pick
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs, install_search_path
 from loomlab.compose import downloads
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.compatibility import Pick
-from loomlab.compose.search import all_conf_dirs, install_search_path
 from loomlab.errors import InputError
 from loomlab.home import at_home
 from loomlab.text.cache import default_cache_dir

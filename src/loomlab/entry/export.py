@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from loomlab import strict_json
-from loomlab.compose.axes import all_options, option_content, option_target
-from loomlab.compose.search import all_conf_dirs
+from loomlab.catalog.axes import all_options, option_content, option_target
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.entry.arguments import Arguments, whole
 from loomlab.errors import InputError, did_you_mean
 

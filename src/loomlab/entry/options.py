@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from loomlab.compose.axes import OF_OTHER_VERBS, Axis
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.matrix import matrix_table
-from loomlab.compose.search import all_conf_dirs, install_search_path
-from loomlab.compose.source import MISSING
-from loomlab.compose.yaml_file import mapping
+from loomlab.catalog.axes import OF_OTHER_VERBS, Axis
+from loomlab.catalog.matrix import matrix_table
+from loomlab.catalog.options import Catalog, default_options
+from loomlab.catalog.search import all_conf_dirs, install_search_path
+from loomlab.catalog.source import MISSING
+from loomlab.catalog.yaml_file import mapping
 from loomlab.entry.arguments import Arguments
 from loomlab.errors import InputError, did_you_mean
 

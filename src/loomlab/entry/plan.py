@@ -33,8 +33,8 @@ def parser() -> Arguments:
 def run(argv: list[str]) -> int:
     """Run the verb; exit code 1 if the run does not fit the memory of a device."""
     options = parser().parse_args(argv)
-    from loomlab.compose.catalog import Catalog
-    from loomlab.compose.search import all_conf_dirs, install_search_path
+    from loomlab.catalog.options import Catalog
+    from loomlab.catalog.search import all_conf_dirs, install_search_path
 
     install_search_path([])
     catalog = Catalog(all_conf_dirs())

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loomlab.compose.search import all_conf_dirs
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.entry.checked import checked_run, names_folder
 from loomlab.errors import InputError
 from loomlab.quoting import given

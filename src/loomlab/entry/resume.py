@@ -8,8 +8,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.axes import AXES
-from loomlab.compose.own_axes import own_axes
+from loomlab.catalog.axes import AXES
+from loomlab.catalog.own_axes import own_axes
 from loomlab.errors import InputError
 from loomlab.home import at_home
 from loomlab.quoting import override

@@ -12,9 +12,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from loomlab.catalog.search import all_conf_dirs, package_conf
 from loomlab.compose.composer import CONFIG_NAME, prepare
 from loomlab.compose.hydra_node import SweepAsked, command_line, flags_of_jobs
-from loomlab.compose.search import all_conf_dirs, package_conf
 from loomlab.entry.among import refuse_sweep, train_among
 from loomlab.entry.checked import OF_SWEEP, checked_run, names_folder
 from loomlab.entry.hydra_run import run_once

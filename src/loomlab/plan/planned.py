@@ -10,13 +10,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.allow import authorize
-from loomlab.compose.axes import all_options, option_content, option_target
+from loomlab.catalog.axes import all_options, option_content, option_target
+from loomlab.catalog.problem import report
+from loomlab.catalog.search import all_conf_dirs
+from loomlab.catalog.source import read_target
 from loomlab.compose.composer import composing
 from loomlab.compose.gate import check_jobs
 from loomlab.compose.option_checks import bad_values, unknown_keys
-from loomlab.compose.problem import report
-from loomlab.compose.search import all_conf_dirs
-from loomlab.compose.source import read_target
 from loomlab.errors import InputError, did_you_mean
 from loomlab.hardware.base import Hardware
 from loomlab.parallelism.base import Parallelism

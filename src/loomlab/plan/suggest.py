@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
 from loomlab.errors import InputError, first_line
 from loomlab.parallelism.base import Parallelism
 from loomlab.plan.outlook import WAYS, outlook

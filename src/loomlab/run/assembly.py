@@ -14,7 +14,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.choices import own_choices
+from loomlab.catalog.choices import own_choices
 from loomlab.compression.base import Compression, in_order
 from loomlab.corpus.base import Corpus
 from loomlab.errors import InputError

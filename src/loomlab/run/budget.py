@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from loomlab.compose.root import known_steps
+from loomlab.catalog.root import known_steps
 from loomlab.scheduler.context import ScheduleContext
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from loomlab import strict_json
 from loomlab.allow import remember, trust_recorded
-from loomlab.compose.resolvers import register_resolvers
+from loomlab.catalog.resolvers import register_resolvers
 from loomlab.errors import InputError, first_line
 from loomlab.secrets import masked, masked_override, recordable
 

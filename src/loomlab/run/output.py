@@ -11,12 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from loomlab.errors import InputError
-from loomlab.home import at_home
-from loomlab.quoting import override
 from loomlab.run.folder import CONFIG, OVERRIDES, SUMMARY
 
 PROBE = bytes(1 << 18)  # what configs, logs and metrics of a short run take
@@ -24,33 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 LOG = "train.log"
 STARTED_WITH = {CONFIG, OVERRIDES, SUMMARY, LOG, "checkpoints", "tokenizer"}
 RECORDS = (CONFIG, OVERRIDES, SUMMARY)
-PATHS = (
-    *("paths.output_dir", "paths.sweep_dir", "paths.cache_dir"),
-    *("init", "resume", "model.name", "tokenizer.name"),
-)
 log = logging.getLogger("loomlab")
-
-
-def paths_at_home(config: DictConfig) -> list[str]:
-    """Make paths of a config whole that begin with `~`; the overrides that do so elsewhere."""
-    found = {}
-    for key in _path_keys(config):
-        try:
-            given = str(OmegaConf.select(config, key))
-        except OmegaConfBaseException:
-            continue  # what is wrong there is reported on its own
-        if given.startswith("~"):
-            found[key] = str(at_home(given))
-            OmegaConf.update(config, key, found[key])
-    return [override(key, path) for key, path in found.items()]
-
-
-def _path_keys(config: DictConfig) -> Iterator[str]:
-    """Settings that hold a path, of which corpora alone look after themselves."""
-    yield from PATHS
-    stack = config.get("compression")
-    for option in map(str, stack if isinstance(stack, DictConfig) else ()):
-        yield from (f"compression.{option}.{key}" for key in ("teacher", "cache"))
 
 
 def probe(folder: Path, key: str) -> None:

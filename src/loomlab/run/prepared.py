@@ -12,11 +12,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.callbacks.store import CheckpointStore
-from loomlab.compose.choices import chosen
+from loomlab.catalog.choices import chosen
+from loomlab.compose.home_paths import paths_at_home
 from loomlab.errors import InputError
 from loomlab.run.alone import require_alone
 from loomlab.run.folder import RunFolder
-from loomlab.run.output import paths_at_home, restored_when_refused
+from loomlab.run.output import restored_when_refused
 from loomlab.run.session import execute
 from loomlab.secrets import MASK
 

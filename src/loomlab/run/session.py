@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.allow import authorize
-from loomlab.compose.choices import chosen
+from loomlab.catalog.choices import chosen
 from loomlab.logger.wandb import finish
 from loomlab.measure.memory import peak_memory_bytes
 from loomlab.parallelism.threads import divide_threads

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.choices import chosen
+from loomlab.catalog.choices import chosen
 from loomlab.run.folder import write_atomically
 from loomlab.text.identity import content_key
 

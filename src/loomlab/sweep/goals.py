@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from loomlab.compose.source import read_target
+from loomlab.catalog.source import read_target
 from loomlab.errors import InputError, did_you_mean
 from loomlab.text.unknown import unread
 

@@ -11,9 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab import __version__
-from loomlab.compose.axes import AXES, axis
-from loomlab.compose.choices import chosen
-from loomlab.compose.own_axes import own_axes
+from loomlab.catalog.axes import AXES, axis
+from loomlab.catalog.choices import chosen
+from loomlab.catalog.own_axes import own_axes
 from loomlab.secrets import recordable
 from loomlab.text.identity import content_key, files_digest
 

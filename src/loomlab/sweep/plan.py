@@ -15,7 +15,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from loomlab.allow import authorize
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.root import known_steps
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS
 from loomlab.compose.gate import Checked, check_jobs
@@ -28,14 +30,12 @@ from loomlab.compose.hydra_node import (
     written_sweep,
 )
 from loomlab.compose.preflight import preflight
-from loomlab.compose.resolvers import job_name
-from loomlab.compose.root import known_steps
-from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
 from loomlab.home import at_home
 from loomlab.run.ledger import Job, Ledger, is_sweep
 from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.identity import code_version, job_key
+from loomlab.sweep.job_name import job_name
 from loomlab.sweep.spaces import Spaces
 
 # Settings of the sweep, not of its jobs.

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.gate import Checked, check_jobs
-from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
 from loomlab.run.ledger import REFUSED, Job, Ledger
 from loomlab.run.speed_record import Cost, expected

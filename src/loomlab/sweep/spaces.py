@@ -11,9 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from loomlab.compose.axes import AXES, SELECTORS
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.choices import chosen
+from loomlab.catalog.axes import AXES, SELECTORS
+from loomlab.catalog.choices import chosen
+from loomlab.catalog.options import Catalog
 from loomlab.compose.composer import compose_job
 from loomlab.compose.diagnosis import COMPOSE_ERRORS
 from loomlab.errors import InputError, did_you_mean, first_line

@@ -10,9 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.composer import composing
-from loomlab.compose.search import all_conf_dirs
 from loomlab.errors import InputError
 from loomlab.logger.wandb_settings import project_of
 from loomlab.secrets import masked_override

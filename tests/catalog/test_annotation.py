@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 import pytest
 
-from loomlab.compose.annotation import read_annotation
+from loomlab.catalog.annotation import read_annotation
 
 
 def read(text: str) -> Any:

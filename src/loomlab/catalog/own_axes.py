@@ -12,11 +12,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.axes import Axis, is_own
-from loomlab.compose.choices import own_choices
-from loomlab.compose.compatibility import Pick
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import MISSING, ClassSource, SourceError, read_target
+from loomlab.catalog.axes import Axis, is_own
+from loomlab.catalog.choices import own_choices
+from loomlab.catalog.compatibility import Pick
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import MISSING, ClassSource, SourceError, read_target
 
 KIND, KINDS = "axis_kind", ("outcome", "speed", "observe", "run")
 TAKERS = ("corpus", "model", "objective", "optimizer", "scheduler", "regularization",

@@ -10,11 +10,11 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
-from loomlab.compose.annotation import read_annotation
-from loomlab.compose.axes import AXES, all_options, may_be_key, option_text
-from loomlab.compose.root import Experiment
-from loomlab.compose.search import all_conf_dirs
-from loomlab.compose.source import MISSING, ClassSource, SourceError, read_target
+from loomlab.catalog.annotation import read_annotation
+from loomlab.catalog.axes import AXES, all_options, may_be_key, option_text
+from loomlab.catalog.root import Experiment
+from loomlab.catalog.search import all_conf_dirs
+from loomlab.catalog.source import MISSING, ClassSource, SourceError, read_target
 
 _TARGET = re.compile(r"^_target_:\s*(\S+)\s*$", re.MULTILINE)
 

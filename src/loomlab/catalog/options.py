@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from loomlab.compose.axes import (
+from loomlab.catalog.axes import (
     AXES,
     SEARCH,
     Axis,
@@ -19,11 +19,11 @@ from loomlab.compose.axes import (
     option_target,
     option_text,
 )
-from loomlab.compose.compatibility import Pick
-from loomlab.compose.own_axes import own_axis
-from loomlab.compose.search import package_conf
-from loomlab.compose.source import ClassSource, SourceError, read_target
-from loomlab.compose.yaml_file import mapping
+from loomlab.catalog.compatibility import Pick
+from loomlab.catalog.own_axes import own_axis
+from loomlab.catalog.search import package_conf
+from loomlab.catalog.source import ClassSource, SourceError, read_target
+from loomlab.catalog.yaml_file import mapping
 
 
 class Catalog:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import all_conf_dirs
-from loomlab.compose.yaml_file import mapping
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs
+from loomlab.catalog.yaml_file import mapping
 
 Said = Callable[..., str]
 BAD: dict[str, tuple[bytes, str]] = {

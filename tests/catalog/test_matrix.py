@@ -2,10 +2,10 @@
 
 import re
 
-from loomlab.compose.axes import OF_MANY_RUNS, OF_OTHER_VERBS
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.matrix import matrix_table, refused_pairs
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import OF_MANY_RUNS, OF_OTHER_VERBS
+from loomlab.catalog.matrix import matrix_table, refused_pairs
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 
 CATALOG = Catalog([package_conf()])
 

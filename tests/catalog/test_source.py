@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from loomlab.compose.source import MISSING, SourceError, read_target
+from loomlab.catalog.source import MISSING, SourceError, read_target
 
 BASE = '''"""A module that must never be imported."""
 raise RuntimeError("imported")

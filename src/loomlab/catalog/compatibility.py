@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from loomlab.compose.axes import axis
-from loomlab.compose.problem import Problem
-from loomlab.compose.source import ClassSource
+from loomlab.catalog.axes import axis
+from loomlab.catalog.problem import Problem
+from loomlab.catalog.source import ClassSource
 
 # All options per axis: called only for what is refused, as reading them all takes its time.
 Fitting = Callable[[], "dict[str, list[Pick]]"]

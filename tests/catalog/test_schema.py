@@ -4,8 +4,8 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from loomlab.compose.schema import option_schema
-from loomlab.compose.source import read_target
+from loomlab.catalog.schema import option_schema
+from loomlab.catalog.source import read_target
 
 
 def schema(target: str):

@@ -1,24 +1,13 @@
-"""The few interpolations the config uses: one moment in time, run names, job folders."""
+"""What the folder of a job of a sweep is called."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
-from functools import cache
 
-from omegaconf import DictConfig, OmegaConf
-
-from loomlab.compose.choices import chosen
 from loomlab.secrets import is_secret
 
 SLUG_LENGTH = 60
 _QUIET = ("experiment", "hydra", "paths", "name")  # overrides that say nothing about the result
-
-
-@cache
-def process_start() -> datetime:
-    """The moment the process first asked: all paths of a run agree on it."""
-    return datetime.now()
 
 
 def slug(overrides: list[str]) -> str:
@@ -44,19 +33,3 @@ def _short(override: str) -> str:
 def job_name(number: int, overrides: list[str], key: str) -> str:
     """The folder of one job of a sweep: number, slug, and a hash that tells equal slugs apart."""
     return f"{number:03d}_{slug(overrides)}_{key}"
-
-
-def run_name(*_: str, _root_: DictConfig) -> str:
-    """`name` where it is set, else model and objective."""
-    if _root_.get("name"):
-        return str(_root_.name)
-    picks = chosen(_root_)
-    return "-".join(str(picks[a]) for a in ("model", "objective") if picks.get(a))
-
-
-def register_resolvers() -> None:
-    """Register the `loom.` resolvers with OmegaConf; harmless when done twice."""
-    OmegaConf.register_new_resolver(
-        "loom.now", lambda form: process_start().strftime(form), replace=True
-    )
-    OmegaConf.register_new_resolver("loom.run_name", run_name, replace=True)

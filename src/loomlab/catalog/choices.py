@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.compose.axes import AXES, SELECTORS, is_own
+from loomlab.catalog.axes import AXES, SELECTORS, is_own
 
 
 def chosen(config: DictConfig) -> dict[str, Any]:

@@ -1,12 +1,10 @@
-"""Names of runs and of the folders of a sweep's jobs."""
+"""Folders of the jobs of a sweep: short names that sort, say what differs and never meet."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from loomlab.compose.composer import compose_job, composing
-from loomlab.compose.resolvers import SLUG_LENGTH, job_name, process_start, slug
+from loomlab.sweep.job_name import SLUG_LENGTH, job_name, slug
 
 
 @pytest.mark.parametrize(
@@ -36,21 +34,3 @@ def test_job_names_sort_and_differ():
     assert names == sorted(names)
     assert names[0] == "000_seed-0_0123abcd"
     assert len({job_name(1, ["name=a"], key) for key in ("0123abcd", "4567abcd")}) == 2
-
-
-@pytest.mark.parametrize(
-    ("overrides", "end"),
-    [([], "-gpt-clm"), (["model=bert", "objective=mlm"], "-bert-mlm"), (["name=mine"], "-mine")],
-)
-def test_run_folder_is_named_after_the_run(overrides: list[str], end: str):
-    with composing():
-        folder = Path(compose_job(overrides).paths.output_dir)
-    assert folder.name.endswith(end)
-    assert folder.parts[0] == "outputs"
-
-
-def test_all_paths_of_a_process_share_one_moment():
-    with composing():
-        folders = {compose_job([]).paths.output_dir for _ in range(2)}
-    assert len(folders) == 1
-    assert process_start() is process_start()

@@ -8,7 +8,7 @@ from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
-from loomlab.compose.yaml_file import mapping
+from loomlab.catalog.yaml_file import mapping
 
 
 @dataclass(frozen=True)

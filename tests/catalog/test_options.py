@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from loomlab.compose.axes import AXES
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.search import package_conf
+from loomlab.catalog.axes import AXES
+from loomlab.catalog.options import Catalog, default_options
+from loomlab.catalog.search import package_conf
 
 CATALOG = Catalog([package_conf()])
 EVERY = [(axis, option) for axis, found in CATALOG.options.items() for option in found]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from loomlab.compose.compatibility import Pick, all_refusals, pair_refusal
-from loomlab.compose.source import ClassSource, Parameter
+from loomlab.catalog.compatibility import Pick, all_refusals, pair_refusal
+from loomlab.catalog.source import ClassSource, Parameter
 
 DEFAULTS = {"model": "gpt", "attention": "full"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from loomlab.compose.axes import OF_MANY_RUNS
-from loomlab.compose.catalog import Catalog, default_options
-from loomlab.compose.compatibility import Pick, pair_refusal
+from loomlab.catalog.axes import OF_MANY_RUNS
+from loomlab.catalog.compatibility import Pick, pair_refusal
+from loomlab.catalog.options import Catalog, default_options
 
 
 def refused_pairs(catalog: Catalog) -> list[tuple[Pick, Pick, str]]:

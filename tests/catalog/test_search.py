@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.marks import fast_slow_soak
 
-from loomlab.compose.catalog import Catalog
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import all_conf_dirs, named_conf_dirs, package_conf, user_conf_dirs
 from loomlab.compose.composer import compose_job, composing
-from loomlab.compose.search import all_conf_dirs, named_conf_dirs, package_conf, user_conf_dirs
 from loomlab.sweep.plan import plan
 
 Said = Callable[..., str]

@@ -1,0 +1,1 @@
+"""What options there are and what they say of themselves, read from source, without torch."""
