@@ -8,11 +8,17 @@ from typing import Any
 import hydra
 import pytest
 from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callbacks import LogJobReturnCallback
 from omegaconf import DictConfig, OmegaConf
 
 from loomlab.catalog.search import package_conf
 from loomlab.compose.composer import CONFIG_NAME, prepare
-from loomlab.entry.hydra_run import run_once
+from loomlab.compose.gate import check
+from loomlab.entry.hydra_run import run_in_folder, run_once
+from loomlab.errors import InputError
+from loomlab.run.folder import HYDRA, RunFolder
+from loomlab.run.prepared import prepare_folder
+from loomlab.sweep.folders import hydra_record
 
 Seen = dict[str, Any]
 VARIES = ("config_sources", "choices")  # named by who composed
@@ -80,3 +86,40 @@ def test_what_fails_is_told_as_hydra_tells_it(capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err
     assert "Error executing job with overrides: ['paths.output_dir=" in said
     assert "RuntimeError: spoken in tongues" in said
+
+
+@pytest.fixture
+def job(tiny: Callable[..., list[str]]) -> RunFolder:
+    """The folder of a job of a sweep, prepared."""
+    overrides = tiny("name=mine", folder="job")
+    config = check(overrides).only()
+    folder, _ = prepare_folder(config, overrides)
+    (folder.path / HYDRA).write_text(hydra_record(config))
+    return folder
+
+
+def test_a_prepared_job_is_run_with_the_logs_and_callbacks_of_its_sweep(
+    job: RunFolder, monkeypatch: pytest.MonkeyPatch
+):
+    called: list[tuple[object, ...]] = []
+    monkeypatch.setattr("loomlab.run.prepared.run_prepared", lambda *given: called.append(given))
+    monkeypatch.setattr(LogJobReturnCallback, "on_job_end", lambda *_, **end: called.append(
+        tuple(end["config"].hydra.overrides.task)[-1:]
+    ))  # fmt: skip
+    path = job.path / HYDRA
+    node = OmegaConf.load(path)
+    node.callbacks.told = {"_target_": "hydra.experimental.callbacks.LogJobReturnCallback"}
+    OmegaConf.save(node, path)
+    run_in_folder(job, {"name": "hush"})
+    assert called == [(job, {"name": "hush"}), ("name=mine",)]
+    assert (job.path / "train.log").is_file()
+
+
+def test_what_hydra_may_not_build_is_not_built_for_a_job(job: RunFolder):
+    path = job.path / HYDRA
+    node = OmegaConf.load(path)
+    node.callbacks.mine = {"_target_": "os.system", "command": f"touch {job.path}/harm"}
+    OmegaConf.save(node, path)
+    with pytest.raises(InputError, match=r"hydra.yaml cannot be obeyed:(.|\n)*os\.system"):
+        run_in_folder(job, {})
+    assert not (job.path / "harm").exists()

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 from tests.patience import PATIENCE
 
+from loomlab.errors import InputError
 from loomlab.launch.base import Task
 from loomlab.launch.local import Local
 from loomlab.run.ledger import DONE, FAILED, INTERRUPTED, PENDING, RUNNING, Job, Ledger
@@ -59,7 +60,8 @@ class Sweep:
 
     def run(
         self, scripts: list[str], n_parallel: int = 2,
-        watch: Callable[[], object] = lambda: None, **settings: object,
+        watch: Callable[[], object] = lambda: None,
+        prepare: Callable[[Job], object] = lambda job: None, **settings: object,
     ) -> int:  # fmt: skip
         keys = [f"job{i}" for i in range(len(scripts))]
         self.ledger.add([Job(k, i, k, [], {"seed": str(i)}) for i, k in enumerate(keys)])
@@ -67,7 +69,7 @@ class Sweep:
         with self.output.open("a") as file:
             screen = Screen(Console(file=file, width=200))
             grid = Grid(**settings)  # type: ignore
-            return Conductor(self.ledger, grid, launch, screen, {}, watch).run()
+            return Conductor(self.ledger, grid, launch, screen, {}, watch, prepare).run()
 
     def states(self) -> list[str]:
         return [job.state for job in self.ledger.jobs()]
@@ -96,6 +98,22 @@ def test_jobs_that_raise_exit_or_are_killed_take_no_other_down(sweep: Sweep):
     said = sweep.output.read_text()
     assert "002 seed=2: failed: SIGKILL" in said
     assert "(1 of 5 done, 4 failed)" in said
+
+
+def test_a_job_whose_folder_cannot_be_prepared_fails_alone(sweep: Sweep):
+    faults = {"job0": InputError("optimizer.lrr: no such setting"), "job2": OSError(28, "full")}
+
+    def prepare(job: Job) -> None:
+        if job.key in faults and job.attempts == 0:
+            raise faults[job.key]
+
+    assert sweep.run(["done()"] * 4, prepare=prepare) == 1
+    assert sweep.states() == [FAILED, DONE, FAILED, DONE]
+    assert sweep.order() == ["job1", "job3"]
+    assert sweep.ledger.job("job0").message == "optimizer.lrr: no such setting"
+    assert "full" in str(sweep.ledger.job("job2").message)
+    faults.clear()
+    assert sweep.run(["done()"] * 4, prepare=prepare) == 0
 
 
 def test_given_again_it_runs_what_is_not_done(sweep: Sweep):

@@ -24,7 +24,7 @@ def chosen(config: DictConfig) -> dict[str, Any]:
     picks: dict[str, Any] = {}
     for axis in AXES:
         if axis.multiple:
-            picks[axis.name] = list(OmegaConf.select(config, axis.name) or {})
+            picks[axis.name] = list(config.get(axis.name) or {})
         elif axis.name in SELECTORS or axis.name != "paths":
             picks[axis.name] = runtime.get(axis.name)
     return picks | {name: option for name, option in runtime.items() if option and is_own(name)}
@@ -42,4 +42,4 @@ def _runtime_choices(config: DictConfig) -> dict[str, Any]:
         from hydra.core.hydra_config import HydraConfig
 
         node = HydraConfig.get().runtime.choices
-    return dict(node)
+    return OmegaConf.to_container(node, resolve=False)  # type: ignore[return-value]

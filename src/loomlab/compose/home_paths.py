@@ -20,6 +20,8 @@ def paths_at_home(config: DictConfig) -> list[str]:
     """Make paths of a config whole that begin with `~`; the overrides that do so elsewhere."""
     found = {}
     for key in _path_keys(config):
+        if not str(_written(config, key)).startswith(("~", "${")):
+            continue  # nothing that is put into it can stand before its beginning
         try:
             given = str(OmegaConf.select(config, key))
         except OmegaConfBaseException:
@@ -28,6 +30,15 @@ def paths_at_home(config: DictConfig) -> list[str]:
             found[key] = str(at_home(given))
             OmegaConf.update(config, key, found[key])
     return [override(key, path) for key, path in found.items()]
+
+
+def _written(config: DictConfig, key: str) -> object:
+    """A setting as it is written, interpolations and all."""
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, group) if group else config
+    if not isinstance(node, DictConfig) or OmegaConf.is_missing(node, name):
+        return None
+    return dict(node.items_ex(resolve=False, keys=[name])).get(name)
 
 
 def _path_keys(config: DictConfig) -> Iterator[str]:

@@ -127,16 +127,17 @@ def _unresolved(config: DictConfig) -> Iterator[Problem]:
             yield Problem(path, f"{node} cannot be resolved: {first_line(error)}")
 
 
-def _walk(config: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _walk(config: DictConfig) -> Iterator[tuple[str, Any]]:
     """Every leaf with its path, interpolations as written; Hydra's own node is left out."""
-    plain = OmegaConf.to_container(config, resolve=False)
-    stack: list[tuple[str, Any]] = [(prefix, plain)]
+    stack: list[tuple[str, Any]] = [
+        (str(k), OmegaConf.to_container(v, resolve=False) if OmegaConf.is_config(v) else v)
+        for k, v in config.items_ex(resolve=False)
+        if k != "hydra"
+    ]
     while stack:
         path, node = stack.pop()
         if isinstance(node, dict):
-            stack += [
-                (f"{path}.{k}".lstrip("."), v) for k, v in node.items() if path or k != "hydra"
-            ]
+            stack += [(f"{path}.{k}", v) for k, v in node.items()]
         elif isinstance(node, list):
             stack += [(f"{path}.{i}", v) for i, v in enumerate(node)]
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -32,6 +32,11 @@ def forbidden_targets(
         why = complaint(target) or _hidden(target)
         if why:
             yield Problem(path, why, _meant(str(target), catalog))
+    yield from forbidden_in_hydra(config)
+
+
+def forbidden_in_hydra(config: DictConfig) -> Iterator[Problem]:
+    """What Hydra itself would build or call by its node, and may not."""
     for part in BUILT_BY_HYDRA:
         node = plain(OmegaConf.select(config, f"hydra.{part}", throw_on_resolution_failure=False))
         for path, target in targets(node, f"hydra.{part}"):
@@ -54,18 +59,33 @@ def plain(node: Any, leave_out: str = "") -> Any:
     """Dicts and lists with interpolations resolved; what cannot be resolved stays as written."""
     if not OmegaConf.is_config(node):
         return node
+    if leave_out:
+        return {str(k): _child(node, k) for k in node if k != leave_out}
     written: Any = OmegaConf.to_container(node, resolve=False)
-    if not leave_out and "${" not in str(written):
+    if "${" not in str(written):
         return written
     found = {}
     for key in range(len(node)) if OmegaConf.is_list(node) else list(node):
-        if key == leave_out:
-            continue
-        try:
-            found[key] = plain(node[key])
-        except OmegaConfBaseException:
-            found[key] = written[key]
+        told = written[key]
+        deeper = isinstance(told, dict | list) or "${" in str(told)
+        found[key] = _child(node, key) if deeper else told
     return list(found.values()) if OmegaConf.is_list(node) else found
+
+
+def _child(node: Any, key: Any) -> Any:
+    """What is under a key, resolved; as it is written where it leads nowhere."""
+    try:
+        return plain(node[key])
+    except OmegaConfBaseException:
+        (written,) = (v for k, v in _items(node) if k == key)
+        return OmegaConf.to_container(written) if OmegaConf.is_config(written) else written
+
+
+def _items(node: Any) -> Iterable[tuple[Any, Any]]:
+    if OmegaConf.is_list(node):
+        return enumerate(node._iter_ex(resolve=False))
+    items: Iterable[tuple[Any, Any]] = node.items_ex(resolve=False)
+    return items
 
 
 def _hidden(target: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from loomlab.entry import compress, train
 from loomlab.entry.arguments import Arguments
+from loomlab.entry.hydra_run import run_in_folder
 from loomlab.errors import InputError
 
 
@@ -14,8 +14,9 @@ def parser() -> Arguments:
     """The verb's arguments."""
     arguments = Arguments(
         prog="loom job",
-        description="Run one job of a sweep in this process, from its last checkpoint if it has "
-        "one, and write into the sweep's ledger how it goes. Launchers call this.",
+        description="Run one job of a sweep in this process, in the folder that was prepared for "
+        "it and from its last checkpoint if it has one, and write into the sweep's ledger how it "
+        "goes. Launchers call this.",
     )
     arguments.add_argument("sweep", type=Path, help="the sweep's folder")
     arguments.add_argument("key", help="the job, as the ledger names it")
@@ -25,8 +26,10 @@ def parser() -> Arguments:
 def run(argv: list[str]) -> int:
     """Run the verb; the exit code."""
     options = parser().parse_args(argv)
+    from loomlab.run.folder import RunFolder
     from loomlab.run.ledger import Ledger, is_sweep
-    from loomlab.sweep.job import arguments, claim, heard_of, outcome, reporting
+    from loomlab.run.prepared import run_prepared
+    from loomlab.sweep.job import claim, heard_of, outcome, reporting, secrets_of
 
     if not is_sweep(options.sweep):
         raise InputError(f"{options.sweep} is not the folder of a sweep")
@@ -38,11 +41,11 @@ def run(argv: list[str]) -> int:
     code, error = 1, ""
     try:
         with heard_of(ledger, job.key), reporting(ledger, job.key):
-            flags, overrides = arguments(ledger, job)
+            folder, secrets = RunFolder(ledger.folder / job.folder), secrets_of(ledger, job)
             if ledger.definition().get("verb") == "compress":
-                compress.compress_one(overrides)
+                run_prepared(folder, secrets, trains=False)
             else:
-                train.train_one([*flags, *overrides], overrides)
+                run_in_folder(folder, secrets)
             code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))

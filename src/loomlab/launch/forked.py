@@ -14,7 +14,10 @@ from typing import IO, Any
 from loomlab.launch.base import Task
 from loomlab.launch.fork_server import Request
 
-IMPORTED = ("pytorch_lightning", "wandb", "loomlab.run.session")
+IMPORTED = (
+    *("pytorch_lightning", "wandb", "loomlab.run.session"),
+    *("loomlab.entry.job", "loomlab.sweep.job"),
+)
 PYTHON = [sys.executable, "-m"]
 DEVICES, GPUS = Path("/dev"), "nvidia[0-9]*"
 

@@ -20,6 +20,7 @@ SCHEMA_VERSION = 1
 SUMMARY = "summary.json"
 CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
+HYDRA = "hydra.yaml"  # of a job of a sweep: whom Hydra calls for it, and how it logs
 OLD_OVERRIDES = "overrides.txt"  # one a line, which is not all that can be typed
 # Folders of a run in which no other run lies; csv/ and wandb/ hold a config.yaml of their own.
 PARTS = ("checkpoints", "tokenizer", "model", "csv", "wandb", "tensorboard")
@@ -91,6 +92,11 @@ class RunFolder:
             raise InputError(f"{path} is damaged: it holds no settings")
         trust_recorded(map(str, config.get("conf_dirs") or []))
         return config
+
+    def holds(self, text: str) -> bool:
+        """Whether some text stands in the composed config, if there is one."""
+        path = self.path / CONFIG
+        return path.is_file() and text.encode() in path.read_bytes()
 
     def overrides(self) -> list[str]:
         """The overrides the run was started with."""

@@ -5,20 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 
 from omegaconf import DictConfig, OmegaConf
 
-from loomlab.callbacks.store import CheckpointStore
 from loomlab.catalog.choices import chosen
 from loomlab.compose.home_paths import paths_at_home
 from loomlab.errors import InputError
 from loomlab.run.alone import require_alone
-from loomlab.run.folder import RunFolder
+from loomlab.run.folder import CONFIG, RunFolder
 from loomlab.run.output import restored_when_refused
-from loomlab.run.session import execute
 from loomlab.secrets import MASK
 
 FINISHED = "finished"
@@ -54,28 +53,46 @@ def prepare_folder(
     return folder, plain
 
 
-def run_prepared(folder: RunFolder) -> float:
+def begun(folder: Path) -> bool:
+    """Whether the run of a folder has saved a state that it can go on from."""
+    return (folder / CONFIG).is_file() and any((folder / "checkpoints").glob("*.ckpt"))
+
+
+def run_prepared(
+    folder: RunFolder, secrets: Mapping[str, object] = MappingProxyType({}), trains: bool = True
+) -> float:
     """Run a prepared folder, or go on with it; returns the metric that runs are compared by.
+
+    `secrets` are values, by key, that are not on record; without `trains` its weights are only
+    compressed.
 
     Raises:
         InputError: it is no run folder, its run is finished, or a secret is missing in it.
     """
+    from loomlab.run.session import execute
+
     config = folder.config()
     if folder.summary().get("status") == FINISHED:
         raise InputError(f"{folder.path}: this run is finished; to use it, see `loom --help`")
-    if left_out := list(_masked(OmegaConf.to_container(config))):
+    for key, value in secrets.items():
+        OmegaConf.update(config, key, value)
+    if left_out := kept_out(config):
         raise InputError(
             f"{folder.path}: {', '.join(left_out)} was kept out of the record, as a secret: run "
             "it by `loom train` with that setting"
         )
-    begun = CheckpointStore(folder.checkpoints).newest() is not None
-    config.resume = str(folder.path) if begun else None
-    with restored_when_refused(folder.path) if begun else nullcontext():
-        return execute(config, folder)
+    goes_on = begun(folder.path)
+    config.resume = str(folder.path) if goes_on else None
+    with restored_when_refused(folder.path) if goes_on else nullcontext():
+        return execute(config, folder, trains)
+
+
+def kept_out(config: DictConfig) -> list[str]:
+    """Keys of the settings that were not written down."""
+    return list(dict.fromkeys(_masked(OmegaConf.to_container(config))))
 
 
 def _masked(node: object, path: str = "") -> Iterable[str]:
-    """Keys of the settings that were not written down."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _masked(value, f"{path}.{key}".lstrip("."))

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from loomlab.errors import InputError
 from loomlab.launch.base import Ended, Launch, Task
 from loomlab.run.ledger import (
     ENDED,
@@ -22,6 +23,7 @@ from loomlab.run.ledger import (
     Job,
     Ledger,
 )
+from loomlab.secrets import masked_text
 from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.job import SECRET_OVERRIDES
 from loomlab.sweep.processes import is_alive, signal_process
@@ -45,10 +47,11 @@ class Conductor:
         screen: Screen,
         secrets: dict[str, list[str]],
         watch: Callable[[], object] = lambda: None,
+        prepare: Callable[[Job], object] = lambda job: None,
     ) -> None:
         """`secrets`: overrides of jobs, by key, that are not written down.
 
-        `watch` is called again and again while jobs run.
+        `watch` is called again and again while jobs run, `prepare` before one is started.
         """
         self.ledger = ledger
         self.sweep = sweep
@@ -56,6 +59,7 @@ class Conductor:
         self.screen = screen
         self.secrets = secrets
         self.watch = watch
+        self.prepare = prepare
         self.running: set[str] = set()
         self.adopted: set[str] = set()
         self.again: dict[str, int] = {}  # started again at once after a failure
@@ -114,11 +118,13 @@ class Conductor:
                 queue.append(key)
         now = queue[:room]
         del queue[:room]
-        tasks = [self._task(self.ledger.job(key)) for key in now]
+        tasks = [
+            self._task(job) for key in now if self._prepared(job := self.ledger.job(key), queue)
+        ]
         if tasks:
             self._submit(tasks)
-            for key in now:
-                self.screen.started(self.ledger.job(key))
+            for task in tasks:
+                self.screen.started(self.ledger.job(task.key))
 
     def _submit(self, tasks: list[Task]) -> None:
         """Hand jobs over; where they may wait, the ledger says so, and where to find them."""
@@ -129,12 +135,22 @@ class Conductor:
         for key, engine_id in engine_ids.items():
             self.ledger.update(key, (PENDING,), engine_id=engine_id)
 
+    def _prepared(self, job: Job, queue: list[str]) -> bool:
+        """Whether the folder of a job is ready to be run; the job has failed if it is not."""
+        try:
+            self.prepare(job)
+        except (InputError, OSError) as error:
+            self.ledger.update(job.key, TO_START, state=PENDING, engine_id=None)
+            self._settle(Ended(job.key, 2, masked_text(str(error))), queue)
+            return False
+        return True
+
     def _task(self, job: Job) -> Task:
         """The process of a job, with its share of the machine's threads."""
         threads = str(self.launch.threads_each())
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-        if job.key in self.secrets:
-            environment[SECRET_OVERRIDES] = json.dumps(self.secrets[job.key])
+        if secrets := self.secrets.get(job.key):
+            environment[SECRET_OVERRIDES] = json.dumps(secrets)
         command = [sys.executable, "-m", "loomlab", "job", str(self.ledger.folder), job.key]
         return Task(job.key, command, self.ledger.folder / job.folder / CONSOLE, environment)
 

@@ -7,13 +7,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from loomlab.compose.gate import check
 from loomlab.errors import InputError
-from loomlab.quoting import override
 from loomlab.run.folder import RunFolder
 from loomlab.run.ledger import (
     DONE,
@@ -27,6 +29,7 @@ from loomlab.run.ledger import (
     Job,
     Ledger,
 )
+from loomlab.run.prepared import kept_out
 from loomlab.secrets import MASK, masked_text
 from loomlab.sweep.processes import BEAT_SECONDS, is_alive, this_process
 
@@ -61,27 +64,39 @@ def _runs_elsewhere(job: Job) -> bool:
     return job.pid != os.getpid() and is_alive(job, Launch())
 
 
-def arguments(ledger: Ledger, job: Job) -> tuple[list[str], list[str]]:
-    """Flags and overrides of `loom train` for this job: from its last checkpoint, if it has one.
+def secrets_of(ledger: Ledger, job: Job) -> dict[str, Any]:
+    """Values of a job's settings, by key, that its folder does not hold.
+
+    Secrets that were typed come from the sweep, by the environment; those in the user's config
+    files are read there.
 
     Raises:
-        InputError: a secret that was not written down has not been given again.
+        InputError: one that was typed has not been given again.
     """
-    folder = ledger.folder / job.folder
-    secrets: list[str] = json.loads(os.environ.pop(SECRET_OVERRIDES, "[]"))
-    given = {o.partition("=")[0]: o for o in secrets}
-    flags: list[str] = ledger.definition().get("flags", [])
-    if (folder / "config.yaml").is_file() and any((folder / "checkpoints").glob("*.ckpt")):
-        return flags, [override("resume", folder), *secrets]
-    overrides = [given.get(o.partition("=")[0], o) if o.endswith(f"={MASK}") else o
-                 for o in job.overrides]  # fmt: skip
-    left_out = [o for o in overrides if o.endswith(f"={MASK}")]
-    if left_out:
+    typed: list[str] = json.loads(os.environ.pop(SECRET_OVERRIDES, "[]"))
+    folder = RunFolder(ledger.folder / job.folder)
+    if not folder.holds(MASK):
+        return {}
+    left_out = kept_out(folder.config())
+    config = check(whole(job.overrides, typed), ledger.definition().get("flags")).only()
+    return {key: OmegaConf.select(config, key) for key in left_out}
+
+
+def whole(overrides: list[str], typed: Iterable[str]) -> list[str]:
+    """Overrides as they were given, of those that are written down and of secrets typed again.
+
+    Raises:
+        InputError: a secret is missing.
+    """
+    given = {o.partition("=")[0]: o for o in typed}
+    found = [given.get(o.partition("=")[0], o) if o.endswith(f"={MASK}") else o
+             for o in overrides]  # fmt: skip
+    if left_out := [o for o in found if o.endswith(f"={MASK}")]:
         raise InputError(
             f"{left_out[0].partition('=')[0]} was kept out of the ledger, as a secret: give the "
             "whole `loom train -m` command again"
         )
-    return flags, [*overrides, override("paths.output_dir", folder), "overwrite=true"]
+    return found
 
 
 @contextmanager

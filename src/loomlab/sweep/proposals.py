@@ -56,6 +56,7 @@ class Proposals:
             return Job(f"refused-{number}", number, "", overrides, differs, REFUSED, message=why)
         config = checked.configs[0]
         key = job_key(config, varied, self.plan.code)
+        self.plan.configs[key] = config
         return make_job(number, key, overrides, varied, config)
 
 

@@ -22,6 +22,7 @@ from loomlab.run.speed_record import expected
 from loomlab.secrets import masked_text
 from loomlab.sweep.base import Search
 from loomlab.sweep.conduct import Conductor
+from loomlab.sweep.folders import Folders
 from loomlab.sweep.plan import Plan
 from loomlab.sweep.proposals import Proposals, show_search
 from loomlab.sweep.record import hidden, record, refuse, secrets_of
@@ -110,13 +111,15 @@ def _run(prepared: Prepared) -> int:
     if done:
         screen.say(f"{done} of {len(jobs)} jobs are done already")
     page = PageRefresh(ledger.folder)
-    conductor = Conductor(ledger, plan.sweep, plan.launch, screen, prepared.secrets, page)
+    folders = Folders(ledger, prepared.flags, plan.configs, prepared.secrets)
+    conductor = Conductor(
+        ledger, plan.sweep, plan.launch, screen, prepared.secrets, page, folders.prepare
+    )
     try:
-        if prepared.proposals is None:
+        with composing([*prepared.flags, *plan.arguments]) as folders.loader:
+            if prepared.proposals is not None:
+                prepared.proposals.loader = folders.loader
             code = conductor.run()
-        else:
-            with composing([*prepared.flags, *plan.arguments]) as prepared.proposals.loader:
-                code = conductor.run()
     except InputError as error:  # what only the engine could refuse; Hydra would print all of it
         print(f"loom train: {masked_text(str(error))}", file=sys.stderr)
         return 2
