@@ -43,8 +43,8 @@ ROOT_RANGES = {
 
 def preflight(config: DictConfig, catalog: Catalog) -> list[Problem]:
     """All problems of a composed config; empty means it may train."""
-    problems = [*_unresolved(config), *_unknown_keys(config, catalog), *_root(config)]
     resolved = plain(config, leave_out="hydra")
+    problems = [*_unresolved(config, resolved), *_unknown_keys(config, catalog), *_root(config)]
     forbidden = list(forbidden_targets(config, resolved, catalog))
     problems += forbidden
     picks: list[Pick] = []
@@ -112,12 +112,14 @@ def _ghost(axis: Axis, path: str, option: str, catalog: Catalog) -> Problem:
     return Problem(path, "no such option is selected", did_you_mean(option, known, "options"))
 
 
-def _unresolved(config: DictConfig) -> Iterator[Problem]:
-    """Missing values and interpolations that lead nowhere."""
+def _unresolved(config: DictConfig, resolved: dict[str, Any]) -> Iterator[Problem]:
+    """Missing values and interpolations that lead nowhere: `resolved` has them as written."""
     for path, node in _walk(config):
         if node == "???":
             yield Problem(path, "has no value", f"give one: {path}=...")
         if not (isinstance(node, str) and "${" in node):
+            continue
+        if _at(resolved, path) != node:
             continue
         key = path.rpartition(".")[2]
         parent = OmegaConf.select(config, path.rpartition(".")[0]) if "." in path else config
@@ -125,6 +127,18 @@ def _unresolved(config: DictConfig) -> Iterator[Problem]:
             _ = parent[int(key) if isinstance(parent, ListConfig) else key]
         except OmegaConfBaseException as error:
             yield Problem(path, f"{node} cannot be resolved: {first_line(error)}")
+
+
+def _at(node: Any, path: str) -> Any:
+    """What lies in plain values under a path; None where a part of it was put in as a whole."""
+    for key in path.split("."):
+        if isinstance(node, dict):
+            node = node.get(key)
+        elif isinstance(node, list):
+            node = node[int(key)]
+        else:
+            return None
+    return node
 
 
 def _walk(config: DictConfig) -> Iterator[tuple[str, Any]]:
