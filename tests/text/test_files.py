@@ -73,9 +73,15 @@ def test_each_fault_has_its_sentence(folder):
     (folder / "dead.txt").symlink_to(folder / "gone")
     assert "link to a missing file" in problem(folder / "dead.txt")
     assert "broken or circular" in problem(folder)
+    (folder / "dead.txt").unlink()
     assert problem("").endswith(
         "nothing is set: give a .txt, .jsonl, .parquet file, a folder or a glob"
     )
+    os.mkfifo(folder / "pipe.txt")
+    for place in (folder / "pipe.txt", folder, folder / "*.txt"):
+        assert f"{folder}/pipe.txt is a pipe, a device or a socket" in problem(place)
+    assert "is a pipe, a device or a socket" in problem("/dev/zero")
+    (folder / "pipe.txt").unlink()
     assert f"did you mean {folder}/b.txt?" in problem(folder / "bb.txt")
     assert f"does not exist: nothing like it in {folder}" in problem(folder / "quite_other.gz")
     assert "nor does its folder" in problem(folder / "nowhere" / "b.txt")

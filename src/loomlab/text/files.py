@@ -88,6 +88,8 @@ def _missing(path: Path, kinds: tuple[str, ...]) -> str | None:
         if error.errno == errno.EACCES:
             return f"{path} may not be read: change its permissions"
         return f"{path} does not exist{_suggestion(path)}"
+    if not path.is_dir() and not path.is_file():
+        return _unreadable(path)
     if path.is_file() and not path.name.lower().endswith(kinds):
         return f"{path} is not one of {', '.join(kinds)}: rename or convert it"
     return None
@@ -118,4 +120,6 @@ def _sorted_out(path: str, kinds: tuple[str, ...]) -> tuple[list[Path], list[Pat
 def _unreadable(file: Path) -> str | None:
     if not file.exists():
         return f"{file} is a broken or circular symbolic link: fix or remove it"
+    if not file.is_file():  # reading it could wait, or go on, for ever
+        return f"{file} is a pipe, a device or a socket: give a file that holds the text"
     return None if os.access(file, os.R_OK) else f"{file} may not be read: change its permissions"
