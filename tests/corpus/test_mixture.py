@@ -1,6 +1,6 @@
 """Corpus `mixture`: its parts, one tokenizer, numbers apart, resume, and what is refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from loomlab.compose.gate import check
 from loomlab.corpus.mixture import Mixture
+from loomlab.corpus.text import Text
 from loomlab.errors import InputError
 from loomlab.run.evaluation import evaluate
 from loomlab.run.finished_run import FinishedRun
@@ -94,6 +95,23 @@ def test_held_out_batches_are_of_one_part_each(mixture: Callable[..., Mixture]):
     assert [corpus.part_of_batch(n) for n in range(3)] == [
         names[n * len(names) // 3] for n in range(3)
     ]
+
+
+def test_a_part_that_changes_while_it_is_read_is_named(
+    mixture: Callable[..., Mixture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    text, whole = tmp_path / "sea.txt", Text.documents
+
+    def documents(corpus: Text, split: str) -> Iterator[str]:
+        yield from whole(corpus, split)
+        if corpus.path == str(text):
+            text.write_text(f"{text.read_text()} {split}")
+
+    text.write_text(MOBY.read_text())
+    monkeypatch.setattr(Text, "documents", documents)
+    of = {n: {"_target_": TEXT, "path": str(p)} for n, p in (("alice", ALICE), ("sea", text))}
+    with pytest.raises(InputError, match=r"corpus\.parts: sea: .*files changed while they were "):
+        mixture(parts=list(of), of=of, cache_dir=tmp_path)
 
 
 def test_it_goes_on_where_it_was(mixture: Callable[..., Mixture]):

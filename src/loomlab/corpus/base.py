@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from loomlab.tokenizer.base import Tokenizer, tokenizer_hash
 from loomlab.tokenizer.token_bytes import count_tokens, scaled, token_bytes
 
 log = logging.getLogger("loomlab.text")
+Read = TypeVar("Read")
 
 
 class Corpus(LightningDataModule, Source):
@@ -148,7 +149,7 @@ class Corpus(LightningDataModule, Source):
         trained = cached_tokenizer(
             self.cache_dir,
             content_key(self.known_fingerprint(), tokenizer.settings()),
-            train=lambda: tokenizer.train(self.documents("train")),
+            train=lambda: tokenizer.train(self.steady(self.documents)("train")),
         )
         self.cut_with(trained, checksums)
         self._opened = True
@@ -167,12 +168,29 @@ class Corpus(LightningDataModule, Source):
         self.content = self.content or self.fingerprint()
         return self.content
 
+    def steady(self, read: Callable[[str], Iterator[Read]]) -> Callable[[str], Iterator[Read]]:
+        """What `read(split)` gives, refused at its end if the text is no longer what it was.
+
+        What is made of it is kept under the fingerprint: another text must not come to lie there.
+        """
+
+        def reading(split: str) -> Iterator[Read]:
+            before = self.known_fingerprint()
+            yield from read(split)
+            if self.fingerprint() != before:
+                raise InputError(
+                    "corpus: its files changed while they were read, and nothing of it was kept: "
+                    "start again once nobody writes to them"
+                )
+
+        return reading
+
     def _cut(self, checksums: bool) -> tuple[Manifest, Manifest]:
         """What the token files of both splits hold."""
         self.train_tokens, self.validation_tokens = cached_token_files(
             self.cache_dir,
             self.known_fingerprint(),
-            self.documents,
+            self.steady(self.documents),
             self.hf_tokenizer,
             tokenizer_hash(self.hf_tokenizer),
             checksums,

@@ -47,6 +47,6 @@ class Labelled(LabelledFilesCorpus):
         if self.reads != "numbers":
             return super()._labels()
         return cached_number_files(
-            self.cache_dir, self.known_fingerprint(), self.documents, self.source.numbers,
-            self.given_labels, self.source.label_key,
+            self.cache_dir, self.known_fingerprint(), self.documents,
+            self.steady(self.source.numbers), self.given_labels, self.source.label_key,
         )  # fmt: skip

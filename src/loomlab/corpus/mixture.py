@@ -72,7 +72,7 @@ class Mixture(Corpus):
         """The documents of one part after the other."""
         for name, corpus in self.corpora.items():
             with _part(name):
-                yield from corpus.documents(split)
+                yield from corpus.steady(corpus.documents)(split)
 
     def fingerprint(self) -> str:
         """Hash of what the parts are, whatever their shares."""

@@ -51,8 +51,8 @@ class Tagged(LabelledFilesCorpus):
         manifests = super()._cut(checksums)
         if self.reads == "rows":
             self._starts = cached_word_starts(
-                self.cache_dir, self.known_fingerprint(), self.source.words, self.hf_tokenizer,
-                tokenizer_hash(self.hf_tokenizer),
+                self.cache_dir, self.known_fingerprint(), self.steady(self.source.words),
+                self.hf_tokenizer, tokenizer_hash(self.hf_tokenizer),
             )  # fmt: skip
         return manifests
 

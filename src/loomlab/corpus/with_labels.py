@@ -48,7 +48,7 @@ class LabelledCorpus(Corpus):
 
     def _labels(self) -> tuple[LabelFile | NumberFile, LabelFile | NumberFile]:
         return cached_label_files(
-            self.cache_dir, self.known_fingerprint(), self.documents, self.labels,
+            self.cache_dir, self.known_fingerprint(), self.documents, self.steady(self.labels),
             self.given_labels, of_words=self.tagged,
         )  # fmt: skip
 
