@@ -47,6 +47,16 @@ def test_nothing_is_known_of_a_run_that_took_no_step(config: Callable):
     assert expected(config(), 10, current_threads()) == Cost()
 
 
+def test_a_cache_that_cannot_be_written_ends_no_run(config: Callable, tmp_path: Path):
+    """As that of another user, or one on a disk that is full by now."""
+    (tmp_path / "cache").write_text("a file")
+    spent = {"tokens": 10, "training_seconds": 1.0, "seconds": 1.0}
+    for cache in (tmp_path / "cache", tmp_path / "cache" / "below"):
+        here = config(f"paths.cache_dir={cache}")
+        remember_speed(here, spent)
+        assert expected(here, 10, current_threads()) == Cost()
+
+
 def test_a_budget_tells_itself(config: Callable):
     assert expected(config("budget.seconds=60"), None, 1) == Cost(seconds=60)
     assert expected(config("budget.flops=1e12"), None, 1) == Cost(flops=1e12)

@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 from tests.patience import PATIENCE
 
+from loomlab.errors import InputError
 from loomlab.text import cache
 from loomlab.text.cache import build_once, default_cache_dir
 
@@ -54,6 +55,18 @@ def test_what_is_there_is_only_read_and_what_a_killed_process_left_is_gone(tmp_p
     (tmp_path / "key.lock").unlink()
     (tmp_path / "key.lock").mkdir()  # now it cannot be locked, as where nothing can be written
     build_once(tmp_path / "key", lambda _: pytest.fail("built again"), lambda _: None)
+
+
+def test_what_only_another_user_may_remove_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    (tmp_path / "key").mkdir()
+    monkeypatch.setattr(cache.shutil, "rmtree", refuse)
+    with pytest.raises(InputError, match=r"cannot be written \(Permission denied\).*LOOM_CACHE"):
+        build_once(tmp_path / "key", lambda _: None, lambda _: "damaged")
 
 
 def test_what_else_goes_wrong_is_said_as_it_is_and_leaves_nothing(tmp_path: Path):

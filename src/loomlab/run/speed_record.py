@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -47,8 +48,9 @@ def remember_speed(config: DictConfig, summary: dict[str, Any]) -> None:
         "beside": round(summary["seconds"] - summary["training_seconds"], 1),
         "flops_per_token": round((summary.get("flops") or 0.0) / summary["tokens"], 1),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(dict(list(records.items())[-KEPT:]), indent=1))
+    with contextlib.suppress(OSError):  # a cache that cannot be written must not end the run
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(dict(list(records.items())[-KEPT:]), indent=1))
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,7 @@ def file_lock(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("w")
     except OSError as error:
-        raise InputError(
-            f"cache folder {path.parent} cannot be written ({error.strerror}): "
-            "set the environment variable LOOM_CACHE to a folder that can"
-        ) from error
+        raise _refusal(path.parent, error) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,6 +35,22 @@ def file_lock(path: Path) -> Iterator[None]:
             log.info("waiting for another process that builds %s", path.with_suffix("").name)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _refusal(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"cache folder {folder} cannot be written ({error.strerror}): "
+        "set the environment variable LOOM_CACHE to a folder that can"
+    )
+
+
+@contextlib.contextmanager
+def _of_another_user(folder: Path) -> Iterator[None]:
+    """A cache may be there for others alone, or hold what they alone may remove."""
+    try:
+        yield
+    except PermissionError as error:
+        raise _refusal(folder.parent, error) from error
 
 
 def build_once(
@@ -49,15 +62,17 @@ def build_once(
     reader sees a complete folder or none. Of several processes one builds, the others wait.
     Raises InputError when the cache cannot be written or the disk is full.
     """
-    if folder.is_dir() and problem(folder) is None:
-        return folder
+    with _of_another_user(folder):
+        if folder.is_dir() and problem(folder) is None:
+            return folder
     with file_lock(folder.parent / f"{folder.name}.lock"):
         if folder.is_dir():
             fault = problem(folder)
             if fault is None:
                 return folder
             log.warning("rebuilding %s: %s", folder, fault)
-            shutil.rmtree(folder)
+            with _of_another_user(folder):
+                shutil.rmtree(folder)
         _build(folder, build)
     return folder
 
