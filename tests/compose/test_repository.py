@@ -13,6 +13,7 @@ from tests.marks import one_in
 from loomlab.compose.bases import CONFIG_NAME
 from loomlab.compose.composer import compose_job, composing
 from loomlab.compose.diagnosis import COMPOSE_ERRORS
+from loomlab.compose.gate import check
 from loomlab.compose.repository import RememberingRepository
 
 Compose = Callable[[list[str]], DictConfig]
@@ -103,3 +104,14 @@ def test_option_of_a_search_path_given_as_an_override(tmp_path: Path, hydras: Co
     (tmp_path / "optimizer" / "mine.yaml").write_text("lr: 0.125\n")
     for job in (f"hydra.searchpath=[file://{tmp_path}] optimizer=mine", "optimizer=mine"):
         assert outcome(compose_job, job) == outcome(hydras, job)
+
+
+@pytest.mark.parametrize("entry", ["../../evil", "/../evil@_here_", "/../evil@_global_"])
+def test_a_list_of_defaults_stays_in_the_config_folders(tmp_path: Path, entry: str):
+    (tmp_path / "evil.yaml").write_text("seed: 7\n")
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "led.yaml").write_text(
+        f"# @package _global_\ndefaults:\n  - {entry}\n"
+    )
+    checked = check(["experiment=led"], ["--config-dir", str(tmp_path / "conf")])
+    assert "evil: leaves the config folders" in checked.message()

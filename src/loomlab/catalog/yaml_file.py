@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 
 UNREADABLE = (yaml.YAMLError, UnicodeDecodeError, OSError)
 NO_SETTINGS = "holds no settings (key: value)"
+OUTSIDE = "leaves the config folders"
 
 
 class BadConfigFile(HydraException):

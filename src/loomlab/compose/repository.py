@@ -11,7 +11,13 @@ from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
-from loomlab.catalog.yaml_file import NO_SETTINGS, UNREADABLE, BadConfigFile, fault
+from loomlab.catalog.yaml_file import (
+    NO_SETTINGS,
+    OUTSIDE,
+    UNREADABLE,
+    BadConfigFile,
+    fault,
+)
 
 
 class RememberingRepository(ConfigRepository):
@@ -33,8 +39,11 @@ class RememberingRepository(ConfigRepository):
         """A config of its own for everyone who asks, as composing changes what it is given.
 
         Raises:
-            BadConfigFile: the file is there and is no config.
+            BadConfigFile: the file is there and is no config, or lies outside the config folders,
+                where a list of defaults may not lead.
         """
+        if ".." in config_path.split("/"):
+            raise BadConfigFile(config_path, OUTSIDE)
         if config_path not in self.read:
             self.read[config_path] = self._load(config_path)
         return copy.deepcopy(self.read[config_path])
