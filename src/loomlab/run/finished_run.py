@@ -10,7 +10,6 @@ from typing import Any
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from torch import nn
-from transformers import PreTrainedTokenizerFast
 
 from loomlab.device import device
 from loomlab.errors import InputError
@@ -21,9 +20,12 @@ from loomlab.run.assembly import open_corpus, own_groups
 from loomlab.run.constructor import constructor
 from loomlab.run.export_record import make_format, read_record
 from loomlab.run.folder import RunFolder
-from loomlab.run.kept_tokenizer import kept_tokenizer
+from loomlab.run.kept_tokenizer import kept_tokenizer, saved_tokenizer
 from loomlab.run.quiet import quiet_libraries
+from loomlab.run.recorded import require_known_settings
 from loomlab.run.same_text import require_labels, say_what_changed
+
+SCORED_WITH = ("corpus", "objective", "optimizer", "scheduler")
 
 
 class FinishedRun:
@@ -46,7 +48,7 @@ class FinishedRun:
             dirs = os.pathsep.join(self.config.get("conf_dirs") or [])
             fix = f" If you trust the code beside its config folder, set LOOM_CONF={dirs}."
             raise InputError(f"{path}: {error}{fix if dirs else ''}") from error
-        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.folder.model)
+        self.tokenizer = saved_tokenizer(self.folder.model)
         self.model = self._load_model()
 
     def _load_model(self) -> nn.Module:
@@ -94,8 +96,9 @@ class FinishedRun:
         The text is read as it is now, cut by the run's own tokenizer; what has changed is said.
 
         Raises:
-            InputError: it has other labels than the model.
+            InputError: it has other labels than the model, or settings that are no longer there.
         """
+        require_known_settings(self.folder, self.config, SCORED_WITH)
         own = own_groups(self.config)
         corpus = open_corpus(self.config, tokenizer=kept_tokenizer(self.folder), own=own)
         require_labels(self.folder.path, getattr(self.model, "config", None), corpus)

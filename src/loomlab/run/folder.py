@@ -22,6 +22,7 @@ CONFIG = "config.yaml"
 OVERRIDES = "overrides.json"
 HYDRA = "hydra.yaml"  # of a job of a sweep: whom Hydra calls for it, and how it logs
 OLD_OVERRIDES = "overrides.txt"  # one a line, which is not all that can be typed
+NEEDED = ("corpus", "model", "objective")  # in the config of every run
 # Folders of a run in which no other run lies; csv/ and wandb/ hold a config.yaml of their own.
 PARTS = ("checkpoints", "tokenizer", "model", "csv", "wandb", "tensorboard")
 
@@ -75,7 +76,7 @@ class RunFolder:
         """The composed config.
 
         Raises:
-            InputError: the folder is no run folder.
+            InputError: the folder is no run folder, is damaged, or of another layout.
         """
         path = self.path / CONFIG
         if not path.is_file():
@@ -90,6 +91,9 @@ class RunFolder:
             raise InputError(f"{path} is damaged: {first_line(error)}") from error
         if not isinstance(config, DictConfig):
             raise InputError(f"{path} is damaged: it holds no settings")
+        if missing := [axis for axis in NEEDED if not config.get(axis)]:
+            raise InputError(f"{path} is damaged: it has no {', no '.join(missing)}")
+        self.summary()  # which says how the folder is laid out
         trust_recorded(map(str, config.get("conf_dirs") or []))
         return config
 
@@ -120,7 +124,7 @@ class RunFolder:
         """The content of summary.json; empty if the run has not written it.
 
         Raises:
-            InputError: it is damaged.
+            InputError: it is damaged, or the folder is laid out as this loomlab does not know.
         """
         path = self.path / SUMMARY
         try:
@@ -129,6 +133,12 @@ class RunFolder:
             raise InputError(f"{path} is damaged: {first_line(error)}") from error
         if not isinstance(found, dict):
             raise InputError(f"{path} holds no summary")
+        layout = found.get("schema_version", SCHEMA_VERSION)
+        if layout != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema_version is {layout!r}, and this loomlab reads {SCHEMA_VERSION}: "
+                "use the version of loomlab that wrote the run"
+            )
         return found
 
 
