@@ -49,12 +49,16 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    "share", fast_slow_soak([0.0, 0.05, 0.5, 0.95, 1.02, 1.9], slow=[0.0, 0.5, 1.9])
+    "share",
+    fast_slow_soak([0.0, 0.01, 0.05, 0.3, 0.5, 0.8, 0.95, 0.99, 1.02, 1.9], slow=[0.0, 0.5, 1.9]),
 )
 def test_a_disk_that_fills_up(
     start, tiny: Callable[..., list[str]], disk: Path, tmp_path: Path, share: float
 ):
-    """`share` of a checkpoint's size is left when the disk is filled, between two saves."""
+    """`share` of a checkpoint's size is left when the disk is filled, between two saves.
+
+    So that saving is cut off at ten offsets: before, within and just after the first file.
+    """
     folder = RunFolder(disk / f"run-{share}")
     given = tiny(*RUN, *EVERY, f"paths.output_dir={folder.path}")
     process = start(*given, stop_at=BETWEEN)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed
+from safetensors.torch import load_file
 from tests.patience import PATIENCE
 from tests.warm import WarmProcess
 
@@ -60,7 +61,9 @@ def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
 @pytest.fixture
 def start(warm: Callable[..., WarmProcess], tmp_path: Path) -> Start:
     """`loom train` as a process group of its own, which is killed when the test ends."""
-    return lambda *overrides, ranks=1: warm(["train", *overrides], tmp_path, ranks=ranks)
+    return lambda *overrides, ranks=1, stop_at=None: warm(
+        ["train", *overrides], tmp_path, ranks=ranks, stop_at=stop_at
+    )
 
 
 @pytest.mark.slow
@@ -163,6 +166,33 @@ def test_a_killed_first_process_is_spoken_for(start: Start, tiny: Tiny, tmp_path
     wait_until(lambda: folder.summary()["status"] == "failed")
     assert f"rank 0 (process {process.pid}) is gone" in folder.summary()["error"]
     assert_failed_whole(folder)
+
+
+@pytest.mark.soak
+def test_a_run_killed_whole_goes_on_bit_for_bit(start: Start, tiny: Tiny, tmp_path: Path):
+    given = [*SMALL, *PAIR, "budget.steps=12", "model.dropout=0.1", "callbacks=[checkpoint]",
+             "callbacks.checkpoint.every_n_train_steps=1"]  # fmt: skip
+    undisturbed, killed = (RunFolder(tmp_path / name) for name in ("undisturbed", "killed"))
+    whole = start(*tiny(*given, folder="undisturbed"))
+    _, errors = whole.communicate()
+    assert whole.returncode == 0, errors
+    process = start(*tiny(*given, folder="killed"), stop_at=7)
+    process.stands_still()
+    for pid in (*workers(killed.path), process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    wait_until(lambda: not workers(killed.path))
+    assert 0 < len(read_metrics(killed.metrics)) < 12
+    resumed = start(f"resume={killed.path}")
+    _, errors = resumed.communicate()
+    assert resumed.returncode == 0, errors
+    rows = [
+        [{key: value for key, value in row.items() if key != "seconds"} for row in read]
+        for read in (read_metrics(undisturbed.metrics), read_metrics(killed.metrics))
+    ]
+    assert rows[0] == rows[1]
+    weights = [load_file(f.model / "model.safetensors") for f in (undisturbed, killed)]
+    assert all(torch.equal(weights[1][key], value) for key, value in weights[0].items())
 
 
 @pytest.mark.slow

@@ -42,7 +42,9 @@ def small(cache_dir: Path) -> Callable[..., list[str]]:
 
     def overrides(folder: Path, *more: str) -> list[str]:
         paths = [f"paths.cache_dir={cache_dir}", f"paths.output_dir={folder}"]
-        return [*SMALL, "budget.steps=2", *paths, *more]
+        other = any(o.startswith("corpus=") for o in more)  # its settings are not those of text
+        base = [o for o in SMALL if not (other and o.startswith("corpus"))]
+        return [*base, "budget.steps=2", *paths, *more]
 
     return overrides
 

@@ -1,9 +1,11 @@
 """How a run ends: with its best weights, with an error on record, or interrupted."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,3 +97,17 @@ def test_ctrl_c(
     assert "error" not in summary
     assert (folder.checkpoints / "last.ckpt").is_file()
     assert not folder.model.exists()
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    finish: Finish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By years, back and forth, at every look."""
+    steady = finish("callbacks=[checkpoint,throughput]")
+    now, jumps = time.time, itertools.cycle([0.0, 1e8, -1e8])
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
+    folder = finish("callbacks=[checkpoint,throughput]", folder=tmp_path)
+    rows, others = read_metrics(folder.metrics), read_metrics(steady.metrics)
+    assert [row["train/loss"] for row in rows] == [row["train/loss"] for row in others]
+    assert all(0 <= row["seconds"] < 1e6 for row in rows)
+    assert 0 < folder.summary()["training_seconds"] < 1e6

@@ -25,6 +25,7 @@ LONG = [
     f"budget.steps={STEPS}", "trainer.val_every_n_steps=5", "optimizer.lr=0.01",
     "callbacks=[checkpoint]", "callbacks.checkpoint.every_n_train_steps=1",
 ]  # fmt: skip
+ALICE = Path(__file__).parents[1] / "data" / "alice.txt"
 KINDS = {
     "clm": ["position=rope", "model.dropout=0.1"],
     "mlm": ["model=bert", "objective=mlm", "model.dropout=0.1"],
@@ -33,6 +34,14 @@ KINDS = {
     "workers": ["corpus.workers=2", "corpus.max_samples=30"],
     "epochs": ["budget.steps=null", "budget.epochs=4", "corpus.max_samples=24"],
     "tokens": ["budget.steps=null", f"budget.tokens={STEPS * 64}"],
+    "mixture": [
+        "corpus=mixture", "corpus.parts=[text,twice]", "+corpus@corpus.of.twice=text",
+        f"corpus.of.text.path={ALICE}", f"corpus.of.twice.path={ALICE}", "corpus.weights=[3,1]",
+    ],
+    "distilled": [
+        "compression=[distill]", "compression.distill.teacher=self", "model.layers=2",
+        "model.dropout=0.1",
+    ],
     "together": [
         "regularization=[ema,layer_drop,dropout_light]",
         "scheduler=plateau",
@@ -43,7 +52,7 @@ KINDS = {
         "freeze=[layers.0]",
         "layer_decay=0.8",
     ],
-}
+}  # fmt: skip
 KILLS = 50
 
 

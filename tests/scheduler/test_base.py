@@ -10,6 +10,11 @@ from loomlab.scheduler.base import as_steps
 from loomlab.scheduler.constant import Constant
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.scheduler.cosine import Cosine
+from loomlab.scheduler.inverse_sqrt import InverseSqrt
+from loomlab.scheduler.linear import Linear
+from loomlab.scheduler.one_cycle import OneCycle
+from loomlab.scheduler.plateau import Plateau
+from loomlab.scheduler.wsd import WSD
 
 
 def _optimizer():
@@ -59,11 +64,13 @@ def test_a_warm_up_that_is_neither_steps_nor_fraction_is_refused(warmup):
         _constant(warmup, 20)
 
 
-def test_resumes_exactly():
-    schedule = Cosine(optimizer=_optimizer(), context=ScheduleContext.fixed(30, 8))
+@pytest.mark.parametrize("kind", [Constant, Cosine, InverseSqrt, Linear, OneCycle, Plateau, WSD])
+def test_resumes_exactly(kind):
+    """Each of them; one_cycle and plateau, which keep more, have tests of it of their own."""
+    schedule = kind(optimizer=_optimizer(), context=ScheduleContext.fixed(30, 8))
     _rates(schedule, 11)
     states = copy.deepcopy((schedule.state_dict(), schedule.optimizer.state_dict()))
-    resumed = Cosine(optimizer=_optimizer(), context=ScheduleContext.fixed(30, 8))
+    resumed = kind(optimizer=_optimizer(), context=ScheduleContext.fixed(30, 8))
     resumed.load_state_dict(states[0])
     resumed.optimizer.load_state_dict(states[1])
     assert resumed.get_last_lr() == schedule.get_last_lr()
