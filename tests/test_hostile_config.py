@@ -168,6 +168,25 @@ def test_a_nested_target_of_a_model_configuration(mark: Path, ended: Ended, tiny
     assert not mark.exists()
 
 
+@pytest.mark.parametrize("written", [False, True], ids=["typed", "in a config"])
+def test_a_target_of_one_job_of_a_sweep(
+    written: bool, mark: Path, ended: Ended, tiny: Callable, tmp_path: Path
+):
+    choices = "torch.optim.AdamW,os.mkdir"
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    swept = {"mode": "MULTIRUN", "sweeper": {"params": {"optimizer._target_": choices}}}
+    content = "# @package _global_\n" + yaml.safe_dump({"hydra": swept})
+    (folder / "evil.yaml").write_text(content)
+    given = ["experiment=evil"] if written else ["-m", f"optimizer._target_={choices}"]
+    base = [*tiny(*SMALL, f"paths.sweep_dir={tmp_path / 'swept'}", f"+optimizer.path={mark}")]
+    code, said = ended("train", "--config-dir", tmp_path / "conf", *base, *given)
+    assert code == 2, said
+    assert "optimizer._target_: os.mkdir is outside loomlab" in said
+    assert not mark.exists()
+    assert not (tmp_path / "swept").exists()
+
+
 def test_a_misspelled_target_gets_a_suggestion():
     checked = check(["optimizer._target_=loomlab.optimiser.adamw.AdamW"])
     assert "did you mean loomlab.optimizer.adamw.AdamW?" in checked.message()

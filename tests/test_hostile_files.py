@@ -64,6 +64,28 @@ def test_a_tampered_config_of_a_run(run: RunFolder, mark: Path, ended: Ended, ax
     assert not mark.exists()
 
 
+def test_other_verbs_on_a_tampered_run(run: RunFolder, mark: Path, ended: Ended, tmp_path: Path):
+    """Each option of it is a call, its text a tag of YAML that calls as well."""
+    config = yaml.safe_load((run.path / "config.yaml").read_text())
+    call = {"_target_": "os.mkdir", "path": str(mark)}
+    spoilt = {key: call if isinstance(node, dict) else node for key, node in config.items()}
+    spoilt |= {key: config[key] for key in ("choice", "paths", "budget", "trainer")}
+    (run.path / "config.yaml").write_text(yaml.safe_dump(spoilt))
+    verbs = {
+        "predict": [run.path, "text"], "fill": [run.path, "[MASK]"], "export": [run.path],
+        "compare": [run.path],
+        "compress": [run.path, "compression=[quantize_int8]", f"paths.output_dir={tmp_path}/s"],
+    }  # fmt: skip
+    for tag in ("", f"harm: !!python/object/apply:os.mkdir ['{mark}']\n"):
+        with (run.path / "config.yaml").open("a") as file:
+            file.write(tag)
+        for verb, arguments in verbs.items():
+            code, said = ended(verb, *arguments)
+            assert code == (0 if verb == "compare" else 2), (verb, said)
+            assert "Traceback" not in said
+            assert not mark.exists()
+
+
 def test_a_tampered_model_of_a_run(run: RunFolder, mark: Path, ended: Ended):
     path = run.model / "config.json"
     config = json.loads(path.read_text())
