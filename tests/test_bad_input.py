@@ -1,5 +1,6 @@
 """Bad input ends in one clear sentence and exit code 2, soon, with nothing half-written."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.told import DOC, ROWS, told, typed
 
 from loomlab.run import session  # noqa: F401  what importing the libraries takes is not counted
 from loomlab.run.folder import RunFolder
@@ -16,61 +18,70 @@ from loomlab.text.token_file import TokenFile
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 ALICE = (Path(__file__).parent / "data" / "alice.txt").read_text(encoding="utf-8")
 Ended = Callable[..., tuple[int, str]]
-SECONDS = 5.0
 
 
-def written(content: bytes | str) -> Callable[[Path], None]:
+def written(content: bytes | str) -> Callable[[Path], object]:
     data = content.encode() if isinstance(content, str) else content
-    return lambda path: path.write_bytes(data) and None
+    return lambda path: path.write_bytes(data)
 
 
 LATIN = ALICE[:3000] + "caf\xe9\n" + ALICE[3000:6000]
-CORPORA: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda path: None, "text.txt does not exist"),
-    "empty": (lambda path: path.touch(), "is empty (0 bytes)"),
-    "blank": (written(" \n\n\t\n" * 400), "only blank text: 0 documents"),
-    "binary": (written(os.urandom(50_000)), "text.txt, line "),
-    "nul": (written(ALICE[:5000] + "\0" + ALICE[5000:]), "byte 5000: a NUL byte"),
-    "utf-16": (written(ALICE.encode("utf-16")), "is UTF-16: convert it"),
-    "latin-1": (written(LATIN.encode("latin-1")), "byte 3003: 0xe9 is not utf-8"),
-    "directory": (lambda path: path.mkdir(), "contains no .txt"),
-    "loop": (lambda path: path.symlink_to(path), "symbolic link that leads back to itself"),
-    "short": (written("A word. \n\n" * 3), "validation part of the corpus has 0 documents"),
+NO_TEXT = bytes(range(128, 256)) * 400
+# What is in the place of /home/me/text.txt (or .jsonl) when a row of docs/reliability.md is typed.
+TEXTS: dict[str, Callable[[Path], object]] = {
+    "an empty file": Path.touch,
+    "a file of blank lines": written(" \n\n\t\n" * 400),
+    "a file that is no text": written(NO_TEXT),
+    "a NUL byte in a text": written(ALICE[:5000] + "\0" + ALICE[5000:]),
+    "UTF-16": written(ALICE.encode("utf-16")),
+    "Latin-1": written(LATIN.encode("latin-1")),
+    "an empty folder": Path.mkdir,
+    "a link that leads to itself": lambda path: path.symlink_to(path),
+    "a pipe": os.mkfifo,
+    "a gzip file cut short": written(gzip.compress(ALICE.encode())[:-9]),
+    "a row that is no JSON": written('{"text": "a"}\n{"text": \n'),
+    "rows with another key": written('{"text": "a"}\n{"body": "b"}\n'),
+    "too little text to hold some out": written("A word. \n\n" * 3),
 }
+SETTINGS = (
+    "a path to nothing", "a sequence longer than the text", "a batch larger than the text",
+    "a cap below the batch", "a sequence of one token", "a rate that is infinite",
+    "a rate that is no number", "a negative rate", "a rate in words", "a negative seed",
+    "half a seed", "no steps", "processes that do not divide the batch",
+    "micro-batches that do not divide the batch", "weights that are not there",
+    "a run that is not there", "an option outside the config folders",
+    "a name that leads out of the outputs", "a setting that does not exist",
+    "a pair that does not go together", "code of another package",
+    "a sequence longer than the position table", "a hub that cannot be reached",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", CORPORA)
-def test_corpus(refused: Callable[..., str], tmp_path: Path, kind: str):
-    make, words = CORPORA[kind]
-    path = tmp_path / "text.txt"
-    make(path)
-    said = refused(f"corpus.path={path}")
-    assert words in said
-    assert str(path) in said or kind == "short"
+@pytest.mark.parametrize("what", [*TEXTS, *SETTINGS])
+def test_what_is_told(
+    what: str, refused: Callable[..., str], tmp_path: Path, request: pytest.FixtureRequest
+):
+    given = typed(what, tmp_path)
+    if what in TEXTS:
+        (place,) = (o.partition("=")[2] for o in given if o.startswith("corpus.path="))
+        TEXTS[what](Path(place))
+    limits = request.getfixturevalue("unreachable_hub") if "hub" in what else None
+    told(what, refused(*given, model=[] if "model=hf" in given else SMALL), tmp_path)
+    assert limits in (None, [1.0]), "a hub is asked once, for a second"
+
+
+def test_every_row_of_the_table_is_typed_by_a_test():
+    tests = [Path(__file__), *map(Path(__file__).with_name, ("test_bad_runs.py",))]
+    words = "\n".join(path.read_text(encoding="utf-8") for path in tests)
+    assert len(ROWS) >= 40
+    assert f"the {len(ROWS)} rows below" in DOC.read_text(encoding="utf-8")
+    assert [what for what in ROWS if f'"{what}"' not in words] == []
 
 
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["sequence_length=100000"], "fewer than one sequence of 100000 + 1"),
-        (["global_batch_size=90000"], "fewer than the 90000 of one batch"),
-        (["corpus.max_samples=3"], "3 training sequences are fewer than the 4"),
-        (["sequence_length=1"], "sequence_length: 1 is outside [2, inf)"),
-        (["optimizer.lr=inf"], "optimizer.lr: inf is not a finite number"),
-        (["optimizer.lr=nan"], "optimizer.lr: nan is not a finite number"),
-        (["optimizer.lr=-1"], "optimizer.lr: -1.0 is outside (0, inf)"),
-        (["optimizer.lr=fast"], "optimizer.lr: 'fast' is not a number"),
-        (["seed=-1"], "seed: -1 is outside"),
         (["seed=abc"], "seed: 'abc' is not a whole number"),
-        (["seed=1.5"], "seed: '1.5' is not a whole number"),
         (["seed=4294967296"], "seed: 4294967296 is outside"),
-        (["budget.steps=0"], "budget.steps: 0 is outside"),
-        (["parallelism=ddp", "parallelism.devices=3"], "nearest that can: 3 or 6"),
-        (["trainer.accumulate_grad_batches=8"], "nearest that can: 8"),
-        (["init=/no/such/run"], "init: /no/such/run does not exist"),
-        (["resume=/no/such/run"], "no run folder is there"),
-        (["model=../../evil"], "leaves the config folders"),
-        (["name=../../etc/x"], "is no plain name"),
     ],
     ids=str,
 )
@@ -78,40 +89,22 @@ def test_setting(refused: Callable[..., str], overrides: list[str], words: str):
     assert words in refused(*overrides)
 
 
-def test_sequence_longer_than_the_position_table(refused: Callable[..., str]):
-    config = "{n_layer: 1, n_embd: 16, n_head: 2, n_positions: 8}"
-    model = ["model=hf", "model.architecture_type=gpt2", f"++model.config={config}"]
-    said = refused(model=model)
-    assert "The model has 8 positions, too few for sequences of 16 tokens" in said
-
-
-def test_hub_out_of_reach(refused: Callable[..., str], unreachable_hub: list[float | None]):
-    said = refused(
-        model=[
-            "model=hf",
-            "model.name=nobody/nothing",
-            "tokenizer=hf",
-            "tokenizer.name=nobody/nothing",
-        ]
-    )
-    assert "the hub cannot be reached" in said
-    assert unreachable_hub == [1.0], "asked once, for a second"
-
-
 # -- output
 
 
-@pytest.mark.parametrize("kind", ["below a file", "no folder of files", "full"])
+@pytest.mark.parametrize(
+    "what", ["an output folder below a file", "an output folder that cannot be made"]
+)
 def test_output_that_cannot_be_written(
-    ended: Ended, tiny: Callable[..., list[str]], tmp_path: Path, kind: str, monkeypatch
+    what: str, ended: Ended, tiny: Callable[..., list[str]], tmp_path: Path
 ):
     (tmp_path / "file").write_text("x")
-    places = {"below a file": tmp_path / "file" / "run", "no folder of files": Path("/proc/run")}
-    place = places.get(kind, Path("/dev/full/run"))
-    code, said = ended("train", *tiny(*SMALL, f"paths.output_dir={place}"))
+    (given,) = typed(what, tmp_path)
+    code, said = ended("train", *tiny(*SMALL, given))
     assert code == 2, said
-    assert f"paths.output_dir={place} cannot be written" in said
+    told(what, said, tmp_path)
     assert (tmp_path / "file").read_text() == "x"
+    place = given.partition("=")[2]
     given = [o for o in tiny(*SMALL) if not o.startswith("paths.output_dir")]
     code, said = ended("train", "-m", *given, f"paths.sweep_dir={place}")
     assert code == 2, said

@@ -93,6 +93,13 @@ def test_the_matrix_is_what_is_printed(
     assert between("matrix") == capsys.readouterr().out.strip()
 
 
+def test_commands_that_measure_again_name_tests_that_are_there():
+    texts = [README, *(p.read_text(encoding="utf-8") for p in (ROOT / "docs").glob("*.md"))]
+    named = {name for text in texts for name in re.findall(r"\btests/[\w/]+(?:\.py)?", text)}
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_recipes_are_found():
     verbs = {command.split()[1] for command in recipe_commands()}
     assert verbs >= {"train", "validate", "options", "evaluate", "generate", "fill"}
