@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
-from loomlab.measure.whole import local, part, whole
+from loomlab.measure.whole import local, part, put_together, whole
 
 
 class Halves:
@@ -59,3 +59,11 @@ def test_parts_of_a_mesh_and_a_weight_that_is_cut_both_ways(mesh: DeviceMesh):
     halved(weight)
     assert whole(weight).tolist() == [0, 1, 0, 1]
     assert part(torch.arange(4.0), weight).tolist() == [0, 1]
+
+
+def test_parts_are_put_together_as_they_were_cut(mesh: DeviceMesh):
+    full = torch.tensor([5.0, 6.0, 5.0, 6.0])
+    for weight in (torch.zeros(2), distribute_tensor(torch.zeros(2), mesh, [Shard(0)])):
+        assert put_together(full[:2], weight).tolist() == [5, 6]
+        halved(weight)
+        assert put_together(part(full, weight), weight).tolist() == full.tolist()

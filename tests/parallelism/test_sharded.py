@@ -54,7 +54,6 @@ def test_rounding_in_training_is_that_of_one_process(train: Train, same: Same, t
         (["parallelism=tp", "compression=[ternary]"], "compression.tensor_parallel to be True"),
         (["parallelism=tp", "compression=[dora]"], "compression.method to be lora or pissa"),
         (["parallelism=fsdp2_tp", "compression=[qat]"], "compression.tensor_parallel to be True"),
-        (["parallelism=fsdp2", "regularization=[ema]"], "regularization.cut_up to be True"),
         (["parallelism=pipeline", "compression=[lora]"], "compression.staged to be True"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),

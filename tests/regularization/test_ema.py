@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.marks import fast_slow_soak
 from tests.warm import WarmProcess
 
 from loomlab.regularization.ema import EMA, AverageWeights
@@ -156,3 +157,53 @@ def test_killed_in_either_mode_it_resumes_exactly(
     assert held_out(folder) == held_out(straight)
     one, other = state(straight)["state_dict"], state(folder)["state_dict"]
     assert all(torch.equal(v, other[k]) for k, v in one.items())
+
+
+class Half:
+    """A record of a cut, of the process that holds the first half of what is there twice."""
+
+    def whole(self, held: torch.Tensor) -> torch.Tensor:
+        return torch.cat([held, held])
+
+    def here(self, full: torch.Tensor) -> torch.Tensor:
+        return full[: len(full) // 2]
+
+
+def test_parts_of_weights_are_averaged_and_kept_whole():
+    module: Any = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    module.weight.cut = Half()
+    callback = AverageWeights(decay=0.5, warmup=False, start=0)
+    callback.load_state_dict({"averaged": True, "updates": 1, "other": {"weight": torch.ones(4)}})
+    callback.on_train_start(None, module)
+    assert callback.state_dict()["other"]["weight"].tolist() == [1, 1, 1, 1]
+    callback.on_train_batch_start(None, module)
+    assert module.weight.tolist() == [1, 1]
+    callback.update({"weight": module.weight}, 1)
+    assert callback.state_dict()["other"]["weight"].tolist() == [1, 1.5, 1, 1.5]
+
+
+TP = ["parallelism=tp", "parallelism.sequence_parallel=true", "parallelism.loss_parallel=true"]
+WAYS = {
+    "fsdp2 to tp": (["parallelism=fsdp2", "parallelism.reshard_after_forward=false"], TP),
+    "single to fsdp2_tp": ([], ["parallelism=fsdp2_tp"]),
+    "ddp to fsdp2": (["parallelism=ddp"], ["parallelism=fsdp2"]),
+    "tp to single": (TP, []),
+}
+
+
+@pytest.mark.parametrize("way", fast_slow_soak(WAYS, slow=["fsdp2 to tp"]))
+@pytest.mark.usefixtures("warm_ranks")
+def test_averages_of_parts_are_those_of_one_process(
+    train: Train, same: Callable[[RunFolder, RunFolder], None], way: str
+):
+    """Also across a change of option, at a moment when the average is in the model."""
+    first, then = WAYS[way]
+    given = [*RUN, *WITH, "model.layers=2", "runtime=plain"]
+    straight = train(*given, "budget.steps=8", folder="straight")
+    folder = train(*given, "budget.steps=4", *first)
+    train(*given, "budget.steps=8", *then, f"resume={folder.path}")
+    same(straight, folder)
+    kept = [state(f)["callbacks"]["AverageWeights"] for f in (straight, folder)]
+    assert kept[0]["averaged"] == kept[1]["averaged"]
+    torch.testing.assert_close(kept[1]["other"], kept[0]["other"], rtol=0, atol=5e-5)

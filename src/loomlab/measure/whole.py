@@ -37,3 +37,13 @@ def part(full: Tensor, weight: Tensor) -> Tensor:
         return full.to(weight.device)
     shared = distribute_tensor(full, weight.device_mesh, weight.placements, src_data_rank=None)
     return local(shared)
+
+
+def put_together(held: Tensor, weight: Tensor) -> Tensor:
+    """All of a tensor of which this process holds `part(full, weight)`; all must ask for it."""
+    if isinstance(weight, DTensor):
+        held = DTensor.from_local(
+            held, weight.device_mesh, weight.placements,
+            shape=weight.shape, stride=weight.stride(),
+        )  # fmt: skip
+    return whole(held, weight)

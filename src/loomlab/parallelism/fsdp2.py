@@ -27,7 +27,6 @@ class FSDP2(Parallelism):
         "model.trained_by": ("gradient",),
         "optimizer.cut_up": (True,),
         "compression.cut_up": (True,),
-        "regularization.cut_up": (True,),
     }
     because = {
         "model.trained_by": "counts have no gradient",
@@ -35,8 +34,6 @@ class FSDP2(Parallelism):
         "holds a part of each",
         "compression.cut_up": "it changes or reads whole matrices, and a process holds a part of "
         "each",
-        "regularization.cut_up": "it keeps a second set of weights, of which a checkpoint would "
-        "hold the part of one process",
     }
 
     def __init__(

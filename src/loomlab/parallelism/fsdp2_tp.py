@@ -38,7 +38,6 @@ class FSDP2TP(Parallelism):
         "position.tensor_parallel": (True,),
         "optimizer.tensor_parallel": (True,),
         "optimizer.cut_up": (True,),
-        "regularization.tensor_parallel": (True,),
         "compression.tensor_parallel": (True,),
         "compression.method": ("lora", "pissa"),
         "compression.cut_up": (True,),
@@ -52,8 +51,6 @@ class FSDP2TP(Parallelism):
         "optimizer.tensor_parallel": "it reads whole matrices, and a process holds a part of each",
         "optimizer.cut_up": "it reads rows, columns or norms of whole matrices, and a process "
         "holds a part of each",
-        "regularization.tensor_parallel": "it keeps a second set of weights, of which a process "
-        "would save its part alone",
         "compression.tensor_parallel": "it changes or reads whole matrices, and a process holds a "
         "part of each",
         "compression.cut_up": "it changes or reads whole matrices, and a process holds a part of "

@@ -100,9 +100,9 @@ class Whole(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Cut up again what no backward pass does: else its parameters stay whole for now."""
-        model = pl_module.model
-        if isinstance(model, FSDPModule):
-            model.reshard()
+        for module in pl_module.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the whole model to what follows, which the first process does alone."""

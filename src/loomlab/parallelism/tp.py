@@ -43,7 +43,6 @@ class TP(Parallelism):
         "model.tensor_parallel": (True,),
         "position.tensor_parallel": (True,),
         "optimizer.tensor_parallel": (True,),
-        "regularization.tensor_parallel": (True,),
         "compression.tensor_parallel": (True,),
         "compression.method": ("lora", "pissa"),
         "compile.tensor_parallel": (True,),
@@ -54,8 +53,6 @@ class TP(Parallelism):
         "model.tensor_parallel": "there is no plan of its layers",
         "position.tensor_parallel": "its bias is of all heads, and a process has some of them",
         "optimizer.tensor_parallel": "it reads whole matrices, and a process holds a part of each",
-        "regularization.tensor_parallel": "it keeps a second set of weights, of which a process "
-        "would save its part alone",
         "compression.tensor_parallel": "it changes or reads whole matrices, and a process holds a "
         "part of each",
         "compression.method": "the length of a column is of a whole matrix, and a process holds a "

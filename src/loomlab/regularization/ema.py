@@ -10,6 +10,7 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 
 from loomlab.callbacks.checkpoint import just_stepped
+from loomlab.measure.whole import local, part, put_together
 from loomlab.regularization.base import Regularization
 
 
@@ -23,8 +24,6 @@ class EMA(Regularization):
 
     requires = {"model.trained_by": ("gradient",)}
     because = {"model.trained_by": "counts have no weights that move"}
-    tensor_parallel = False  # the average is kept beside what is gathered
-    cut_up = False
     shows = "average"  # of the weights, in validations and in what is saved
 
     def __init__(
@@ -46,19 +45,21 @@ class AverageWeights(pl.Callback):
 
     The two change places when a validation starts and before the next training batch, so that
     what is saved in between is the average. The state says which of them is in the model: with
-    the model's own weights every checkpoint is complete, whoever saves it.
+    the model's own weights every checkpoint is complete, whoever saves it. Of weights that are
+    cut up over processes, each averages its parts; the state has them whole.
     """
 
     def __init__(self, decay: float, warmup: bool, start: int) -> None:
         self.decay, self.warmup, self.start = decay, warmup, start
         self.averaged = False  # whether the average is in the model
         self.updates = 0
-        self.other: dict[str, Tensor] = {}  # what is not in the model, by name
+        self.other: dict[str, Tensor] = {}  # what is not in the model, by name; parts of it
+        self.module: nn.Module | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin with the weights as they are, or take up the copy of the run before."""
-        own = trained_weights(pl_module)
-        before = self.other or own
+        own, self.module = trained_weights(pl_module), pl_module
+        before = {k: part(self.other[k], p) if self.other else local(p) for k, p in own.items()}
         self.other = {k: before[k].detach().to(p.device, copy=True) for k, p in own.items()}
 
     def on_train_batch_start(
@@ -93,19 +94,24 @@ class AverageWeights(pl.Callback):
             ramp = (1 + self.updates) / (10 + self.updates) if self.warmup else 1.0
             decay = min(self.decay, ramp)
         averages = [self.other[key] for key in weights]
-        torch._foreach_lerp_(averages, list(weights.values()), 1 - decay)
+        torch._foreach_lerp_(averages, [local(w) for w in weights.values()], 1 - decay)
 
     @torch.no_grad()
     def _change_places(self, pl_module: pl.LightningModule) -> None:
         for key, weight in trained_weights(pl_module).items():
-            kept = weight.detach().clone()
-            weight.copy_(self.other[key])
+            here = local(weight)
+            kept = here.detach().clone()
+            here.copy_(self.other[key])
             self.other[key] = kept
         self.averaged = not self.averaged
 
     def state_dict(self) -> dict[str, Any]:
-        """The weights that are not in the model, and which they are."""
-        return {"averaged": self.averaged, "updates": self.updates, "other": self.other}
+        """The weights that are not in the model, and which they are; all processes must ask."""
+        other = self.other
+        if self.module is not None:
+            own = trained_weights(self.module)
+            other = {key: put_together(held, own[key]) for key, held in other.items()}
+        return {"averaged": self.averaged, "updates": self.updates, "other": other}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what the run before had."""
