@@ -32,3 +32,10 @@ def test_a_head_of_labels_is_refused(name: str):
 def test_tokens_that_cannot_be_shared_out_are_refused(more: list[str], said: str):
     assert not check(TOKENS, False).problems
     assert said in check([*TOKENS, *more], False).message()
+
+
+@pytest.mark.parametrize(("devices", "heads", "fit"), [(4, 6, "2, 3, 6"), (2, 1, "the divisors")])
+def test_heads_that_cannot_be_shared_out_are_refused(devices: int, heads: int, fit: str):
+    given = ["parallelism=tp", "model.width=12", f"parallelism.devices={devices}"]
+    said = f"devices: {devices} does not divide model.heads={heads}; give one of {fit}"
+    assert said in check([*given, f"model.heads={heads}"], False).message()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from loomlab.parallelism.tp_checks import uneven_heads
+
 
 def problems(settings: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
     """Processes that make no groups of two or more, and heads that cannot be shared out."""
@@ -20,11 +22,4 @@ def problems(settings: Mapping[str, Any], config: Mapping[str, Any]) -> list[str
             f"tensor_parallel: {world} processes are one group, with nothing between groups; use "
             f"parallelism=tp parallelism.devices={world}, or a smaller tensor_parallel"
         ]
-    heads = config["model"].get("heads")
-    if isinstance(heads, int) and heads % parts:
-        fits = [str(n) for n in range(1, heads + 1) if heads % n == 0 and world % n == 0]
-        return [
-            f"tensor_parallel: {parts} does not divide model.heads={heads}; give one of "
-            f"{', '.join(fits[1:]) or 'the divisors of another model.heads'}"
-        ]
-    return []
+    return [*uneven_heads("tensor_parallel", parts, config, world)]

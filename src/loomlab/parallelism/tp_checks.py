@@ -11,16 +11,30 @@ READ_LOGITS = ("label_smoothing", "z_loss", "distill")  # terms of the loss over
 
 
 def problems(settings: Mapping[str, Any], config: Mapping[str, Any], reads: str) -> Iterator[str]:
-    """Switches that need what the objective or a term of the loss does not have.
+    """Heads that cannot be shared out, and switches that need what the objective does not have.
 
     reads: how the objective reads its corpus.
     """
+    yield from uneven_heads("devices", settings["devices"], config)
     of_rows = str(config["objective"].get("_target_")).split(".")[-2:][0]
     of_rows = "" if reads == "windows" else of_rows
     if settings["loss_parallel"]:
         yield from _loss(config, of_rows)
     if settings["sequence_parallel"]:
         yield from _sequence(settings["devices"], config, of_rows)
+
+
+def uneven_heads(
+    name: str, parts: int, config: Mapping[str, Any], world: int = 0
+) -> Iterator[str]:
+    """That the setting `name` does not divide the heads, and what does, and `world` if given."""
+    heads = config["model"].get("heads")
+    if isinstance(heads, int) and heads % parts:
+        fits = [str(n) for n in range(2, heads + 1) if heads % n == 0 and world % n == 0]
+        yield (
+            f"{name}: {parts} does not divide model.heads={heads}; give one of "
+            f"{', '.join(fits) or 'the divisors of another model.heads'}"
+        )
 
 
 def _loss(config: Mapping[str, Any], of_rows: str) -> Iterator[str]:
