@@ -14,7 +14,13 @@ from loomlab.parallelism.roll_call import Entry, enroll, read, write
 from loomlab.parallelism.single import Single
 from loomlab.run.folder import RunFolder
 from loomlab.run.pruning import Pruned
-from loomlab.run.ranks import Presence, RankFailed, among_ranks, of_a_collective
+from loomlab.run.ranks import (
+    FIND_SECONDS,
+    Presence,
+    RankFailed,
+    among_ranks,
+    of_a_collective,
+)
 
 GLOO = RuntimeError("[../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed")
 
@@ -110,3 +116,9 @@ def test_what_says_that_processes_have_lost_each_other():
     assert of_a_collective(GLOO)
     assert not of_a_collective(RuntimeError("the loss is nan"))
     assert not of_a_collective(ValueError("Connection"))
+
+
+def test_a_killed_process_ends_a_run_within_15_seconds():
+    """Whether a collective fails, or the others wait where no exception reaches them."""
+    asked_again = roll_call.PATIENCE_SECONDS + 2 * roll_call.BEAT_SECONDS
+    assert max(FIND_SECONDS, asked_again) < 15
