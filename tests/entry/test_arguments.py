@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from loomlab.entry import study
 from loomlab.entry.arguments import with_config_dirs
 from loomlab.entry.cli import main
+from loomlab.errors import InputError
 
 
 @pytest.mark.parametrize("form", [["--config-dir", "{}"], ["--config-dir={}"], ["-cd", "{}"]])
@@ -35,3 +37,9 @@ def test_a_verb_that_is_no_hydra_app_knows_its_options(
             main(["options", *arguments, "optimizer"])
         assert end.value.code == 0
         assert ("striding" in capsys.readouterr().out) == there
+
+
+def test_what_may_be_left_out_is_not_asked_for():
+    with pytest.raises(InputError, match=r"required: name; see `loom study --help`"):
+        study.parser().parse_args([])
+    assert study.parser().parse_args(["quickstart"]).overrides == []

@@ -65,6 +65,8 @@ def test_show_counts_documents_and_bytes(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ([], "required: command; see `loom corpora --help`"),
+        (["show"], "required: name; see `loom corpora show --help`"),
         (["fetch", "gutenburg"], "did you mean gutenberg"),
         (["show", "qqq"], "known: bookcorpus, c4, factbook, gutenberg, hf, labelled"),
         (["show", "minilm"], "minilm is a model, not text: `loom corpora fetch minilm`"),

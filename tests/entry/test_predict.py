@@ -131,6 +131,18 @@ def test_other_verbs_name_this_one_and_it_names_them(trained: Trained, verb: Ver
     assert "objective=clm; use `loom generate`" in errors
 
 
+def test_what_can_be_no_text_is_refused(trained: Trained, verb: Verb, tmp_path: Path):
+    code, out, errors = verb("predict", trained("labels"), TEXTS[0], " ")
+    assert (code, out) == (2, "")
+    assert "a text is empty" in errors
+    path = tmp_path / "texts.txt"
+    path.write_text("good\n")
+    code, _, errors = verb("predict", trained("labels"), path)
+    assert code == 2
+    assert f"{path} is a file: label each of its lines by --file {path}" in errors
+    assert verb("predict", trained("labels"), "long " * 300)[0] == 0, "too long for a name"
+
+
 def test_a_missing_file_is_named(trained: Trained, verb: Verb):
     code, _, errors = verb("predict", trained("labels"), "--file", "nowhere.txt")
     assert code == 2

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.distributed
 from safetensors.torch import load_file
-from tests.patience import PATIENCE
+from tests.patience import wait_until
 from tests.warm import WarmProcess
 
 from loomlab.callbacks.store import CheckpointStore
@@ -49,13 +49,6 @@ def workers(run_dir: Path) -> list[int]:
         if b"loomlab.run" in command and str(run_dir).encode() in command:
             found.append(int(path.parent.name))
     return found
-
-
-def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -271,43 +264,6 @@ def test_a_signal_while_others_are_still_starting_ends_them(
     wait_until(lambda: bool(workers(folder.path)))
     os.kill(process.pid, signal.SIGTERM)
     assert_quit(process, folder)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("warm_ranks")
-def test_fewer_bytes_and_nearly_the_same_losses(train: Train):
-    steps = ["budget.steps=8", "trainer.val_every_n_steps=8", "model.width=32"]
-    alone = train(*SMALL, *steps, folder="alone")
-    sent = {}
-    for way, off in {"fp16": 1e-3, "power_sgd": 0.2}.items():
-        more = [f"parallelism.communication={way}", "parallelism.power_sgd_start=2"]
-        pair = train(*SMALL, *steps, *PAIR, *more, folder=way)
-        rows, others = read_metrics(alone.metrics), read_metrics(pair.metrics)
-        for row, other in zip(rows, others, strict=True):
-            assert other["train/loss"] == pytest.approx(row["train/loss"], abs=off)
-        assert others[-1]["train/loss"] < others[0]["train/loss"]
-        report = pair.summary()["reports"]["Traffic"]
-        assert report["communication"] == way
-        sent[way] = report["bytes_sent"]
-    summary = pair.summary()
-    plain = 4 * summary["steps"] * summary["parameters"]
-    assert sent["fp16"] == plain / 2
-    assert sent["power_sgd"] < plain
-    assert report["bytes_sent_per_token"] == pytest.approx(
-        2 * sent["power_sgd"] / summary["tokens"], abs=1e-3
-    )
-
-
-@pytest.mark.soak
-@pytest.mark.usefixtures("warm_ranks")
-def test_messages_of_several_buckets_do_not_overtake_each_other(train: Train):
-    """Weights of 19 MB, which DDP sends in buckets of 1 MB and more."""
-    more = ["parallelism.communication=power_sgd", "parallelism.power_sgd_start=2"]
-    large = ["model.width=256", "model.layers=6", "budget.steps=40", "global_batch_size=4"]
-    run = train(*SMALL, *PAIR, *more, *large)
-    assert run.summary()["parameters"] * 4 > 2 * 2**20
-    rows = read_metrics(run.metrics)
-    assert rows[-1]["train/loss"] < rows[0]["train/loss"]
 
 
 @pytest.mark.soak

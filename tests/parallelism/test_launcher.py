@@ -3,12 +3,11 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.patience import PATIENCE
+from tests.patience import wait_until
 from tests.warm import WarmProcess
 
 from loomlab.errors import InputError
@@ -48,13 +47,6 @@ def agents(tmp_path: Path, warm: Callable[..., WarmProcess]) -> Agents:
         return [warm(given, tmp_path, together=True, module=module) for _ in range(2)]
 
     return run
-
-
-def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -55,7 +55,10 @@ def test_a_run_with_itself_and_with_one_of_the_same_name(tmp_path: Path):
 
 
 def test_a_job_that_never_started_by_its_command_line(tmp_path: Path):
-    job = Job("k", 3, "003_job", ["optimizer=sgd", "budget.steps=20"], {})
+    job = Job("k", 3, "003_job", ["optimizer=sgd", "budget.steps=20", "seed=1"], {})
     waiting = read_row("003", RunFolder(tmp_path / "003_job"), job)
     sheet = difference_sheet(row(tmp_path / "a", ONE), waiting)
     assert sheet.rows == [["optimizer", "adamw", "sgd"], ["budget.steps", "10", "20"]]
+    next_job = Job("l", 4, "004_job", [*job.overrides[:2], "seed=2"], {})
+    sheet = difference_sheet(waiting, read_row("004", RunFolder(tmp_path / "004_job"), next_job))
+    assert sheet.rows == [["seed", "1", "2"]]

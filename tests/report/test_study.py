@@ -1,12 +1,16 @@
 """Studies: found, read, and taken up from what is recorded."""
 
+import os
 import shutil
+import signal
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from tests.patience import wait_until
 
 from loomlab.errors import InputError
 from loomlab.report import study
@@ -89,6 +93,31 @@ def test_a_sweep_that_is_done_is_not_run_again(tmp_path: Path, capsys: pytest.Ca
     assert "$ loom train" not in printed
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_the_sweep_once_and_is_waited_for(number: signal.Signals, tmp_path: Path):
+    here = tmp_path / "here"
+    script = (
+        "import pathlib, signal, sys, time\n"
+        "heard = []\n"
+        f"signal.signal({int(number)}, lambda *_: heard.append(1))\n"
+        f"pathlib.Path({str(here)!r}).touch()\n"
+        "while not heard: time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"  # as jobs take to be saved; a second signal would come by now
+        "sys.exit(40 + len(heard))\n"
+    )
+
+    def interrupt() -> None:
+        wait_until(here.exists)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    assert study.run_to_its_end([sys.executable, "-c", script]) == 41
+    thread.join()
+    assert signal.getsignal(number) == before
+
+
 def test_folders_of_any_name_are_quoted(
     train: Callable[..., RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -97,11 +126,7 @@ def test_folders_of_any_name_are_quoted(
     shutil.copytree(tmp_path / "plain", output / "first" / "000")
     ran: list[list[str]] = []
 
-    def started(command: list[str]) -> SimpleNamespace:
-        ran.append(command)
-        return SimpleNamespace(returncode=0)
-
-    monkeypatch.setattr(study.subprocess, "run", started)
+    monkeypatch.setattr(study, "run_to_its_end", lambda command: ran.append(command) or 0)
     run_sweeps({"second": ["init={first}"]}, output, fresh=False)
     (command,) = ran
     read = [OverridesParser.create().parse_override(word).value() for word in command[-2:]]

@@ -196,7 +196,7 @@ def test_a_changed_command_needs_a_word(sweep: Sweep):
     code, output = sweep.run("seed=1,2")
     assert code == 2
     assert "no longer given: seed=1; now given: seed=1,2" in output
-    assert "sweep.extend=true to add the 1 jobs" in output
+    assert "sweep.extend=true to add the 1 job not in it yet" in output
     code, output = sweep.run("seed=1,2", "sweep.extend=true")
     assert code == 0, output
     assert [job.attempts for job in sweep.ledger.jobs()] == [1, 1]

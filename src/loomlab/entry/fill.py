@@ -25,7 +25,7 @@ def run(argv: list[str]) -> int:
     from loomlab.text.generation import fill_masks
 
     finished = FinishedRun(options.run_dir)
-    finished.require("masked_lm", "loom fill")
+    finished.require("masked_lm")
     filled = fill_masks(finished.ready(), finished.tokenizer, options.text, options.top)
     print(filled.text)
     for number, candidates in enumerate(filled.candidates, start=1):

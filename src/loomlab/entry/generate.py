@@ -38,7 +38,7 @@ def run(argv: list[str]) -> int:
     from loomlab.text.generation import continue_text, prompt_ids, readable_length
 
     finished = FinishedRun(options.run_dir)
-    finished.require("causal_lm", "loom generate")
+    finished.require("causal_lm")
     length = prompt_ids(finished.tokenizer, options.prompt).shape[1] + options.max_new_tokens
     limit = readable_length(finished.model)
     if limit is not None and length > limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def run(argv: list[str]) -> int:
 
     texts = _texts(options)
     finished = FinishedRun(options.run_dir)
-    finished.require(LINES, "loom predict")
+    finished.require(LINES)
     length = int(finished.config.sequence_length)
     labelled = LINES[finished.objective_class.head]
     found = labelled(finished.ready(), finished.tokenizer, texts, length, options.all)
@@ -105,6 +106,11 @@ def _texts(options: Any) -> Iterator[str]:
 
     if options.file is not None and not options.file.is_file():
         raise InputError(f"--file {options.file}: there is no such file")
+    for given in options.texts:
+        if not given.strip():
+            raise InputError("a text is empty: give each TEXT some words")
+        if os.path.isfile(given):
+            raise InputError(f"{given} is a file: label each of its lines by --file {given}")
     lines: Any = () if options.texts else _standard_input()
     if options.file is not None:
         remedy = "convert it with `iconv -f LATIN1 -t UTF-8 OLD > NEW`"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loomlab.report.row import Row, read_config
-from loomlab.report.settings import flat, of_overrides, same_as
+from loomlab.report.settings import flat, same_as, typed
 from loomlab.report.sheet import Sheet
 
 MISSING = object()
@@ -39,8 +39,8 @@ def difference_sheet(one: Row, other: Row) -> Sheet:
 def comparable(row: Row) -> tuple[dict[str, Any], bool]:
     """The settings of a run but for its folder, and whether they are all of them."""
     config, _ = read_config(row.folder)
-    told = of_overrides(row.job.overrides if row.job else ()).values
-    settings = told if config is None else flat(config)
+    told = row.job.overrides if row.job else ()
+    settings = typed(told) if config is None else flat(config)
     kept = {k: v for k, v in settings.items() if k.partition(".")[0] not in OF_THE_FOLDER}
     return kept, config is not None
 

@@ -61,9 +61,14 @@ def of_config(config: Mapping[str, Any], overrides: Iterable[str] = ()) -> Setti
 
 def of_overrides(overrides: Iterable[str]) -> Settings:
     """What is known of a job that never started: what its command line says."""
-    values = {key: parsed(text) for key, text in _pairs(overrides).items() if not _apart(key)}
+    values = {key: value for key, value in typed(overrides).items() if not _apart(key)}
     choice = {key: value for key, value in values.items() if "." not in key}
     return Settings(values, choice, frozenset(values), whole=False)
+
+
+def typed(overrides: Iterable[str]) -> dict[str, Any]:
+    """All that a command line says, by key."""
+    return {key: parsed(text) for key, text in _pairs(overrides).items()}
 
 
 def _pairs(overrides: Iterable[str]) -> dict[str, str]:

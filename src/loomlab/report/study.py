@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 import yaml
 
@@ -20,6 +21,7 @@ from loomlab.report.ranking import Row, finished_rows
 from loomlab.run.ledger import ENDED, Ledger, is_sweep
 
 DEFINITION = "study.yaml"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EARLIER = re.compile(r"\{(\w+)(?:\*([^}]+))?\}")  # in a sweep's line: a run of an earlier sweep
 
 
@@ -93,13 +95,32 @@ def run_sweeps(commands: dict[str, list[str]], output: Path, fresh: bool) -> int
             continue
         print(f"$ {shlex.join(['loom', *command])}", flush=True)
         command = [sys.executable, "-m", "loomlab", *command, override("paths.sweep_dir", folder)]
-        code = subprocess.run(command).returncode
+        code = run_to_its_end(command)
         if code == 2 and is_sweep(folder):
             print(f"to run sweep {name} anew give --fresh, or another --output", file=sys.stderr)
         if code in (2, 130, 143):
             raise SystemExit(code)
         failed += code != 0
     return failed
+
+
+def run_to_its_end(command: list[str]) -> int:
+    """Run a command, which hears of every signal that is to end this process; its exit code.
+
+    It has a process group of its own: Ctrl-C of a terminal would reach it twice, which says that
+    its jobs are not even to be saved.
+    """
+    process = subprocess.Popen(command, process_group=0)
+
+    def pass_on(signum: int, frame: FrameType | None) -> None:
+        process.send_signal(signum)
+
+    before = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def filled(words: list[str], output: Path) -> list[str]:

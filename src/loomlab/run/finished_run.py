@@ -65,7 +65,7 @@ class FinishedRun:
         """The model on the device of this process; that of an export is bound to where it is."""
         return self.model if self.export else self.model.to(device())
 
-    def require(self, head: str | Collection[str], verb: str) -> None:
+    def require(self, head: str | Collection[str]) -> None:
         """Refuse a verb that the run's model has no head for; several may do.
 
         Raises:
@@ -81,13 +81,13 @@ class FinishedRun:
             }
             instead = fitting.get(self.objective_class.head, "loom evaluate")
             raise InputError(
-                f"{verb} does not go with {self.folder.path}: its model was trained with "
+                f"the model of {self.folder.path} was trained with "
                 f"objective={self.config.choice.objective}; use `{instead}`"
             )
         if head == "causal_lm" and not hasattr(self.model, "generate"):
             raise InputError(
-                f"{verb} does not go with model={self.config.choice.model}: it scores text but "
-                "has no generate; use `loom evaluate`"
+                f"model={self.config.choice.model} of {self.folder.path} scores text but writes "
+                "none; use `loom evaluate`"
             )
 
     def with_corpus(self) -> tuple[Objective, Any]:

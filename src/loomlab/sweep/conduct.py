@@ -28,6 +28,7 @@ from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.job import SECRET_OVERRIDES
 from loomlab.sweep.processes import is_alive, signal_process
 from loomlab.sweep.screen import Screen
+from loomlab.sweep.words import counted
 
 CONSOLE = "console.log"
 TAIL_LINES = 20
@@ -195,7 +196,7 @@ class Conductor:
             self.failures += 1
             limit = self.sweep.max_failures
             if limit is not None and self.failures == limit + 1 and self.asked is None:
-                self.screen.say(f"stopping: {self.failures} jobs failed, {limit} may")
+                self.screen.say(f"stopping: {counted(self.failures)} failed, {limit} may")
                 self._end(kill=False)
 
     def _unrecorded(self, job: Job, end: Ended) -> dict[str, Any]:
@@ -226,12 +227,9 @@ class Conductor:
         """The first signal lets the jobs save and end, the second ends them at once."""
         kill = self.asked is not None
         self.asked = signum
+        saved = f"stopping: {counted(len(self.running))} to be saved (again to end at once)"
         where = "the same command, or `loom sweep resume`, goes on"
-        self.screen.say(
-            "ending the jobs at once" if kill
-            else f"stopping: {len(self.running)} running jobs save first (again to end at once); "
-            f"{where}"
-        )  # fmt: skip
+        self.screen.say("ending the jobs at once" if kill else f"{saved}; {where}")
         self._end(kill)
 
     def _end(self, kill: bool) -> None:

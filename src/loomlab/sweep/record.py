@@ -13,6 +13,7 @@ from loomlab.run.ledger import REFUSED, Job, Ledger, is_sweep
 from loomlab.run.moving_in import new_folder
 from loomlab.secrets import MASK, masked_override
 from loomlab.sweep.plan import Plan
+from loomlab.sweep.words import counted
 
 # What may change between two times the same sweep is run.
 FREE = ("sweep.", "launch", "paths.sweep_dir=", "hydra.")
@@ -96,7 +97,7 @@ def _require_same(plan: Plan, ledger: Ledger) -> None:
         changes.append("files that are read, or config files")
     if not (changes if plan.sweep.learns else added):
         return
-    more = "go on" if plan.sweep.learns else f"add the {added} jobs that are not in it"
+    more = "go on" if plan.sweep.learns else f"add the {counted(added)} not in it yet"
     raise InputError(
         f"paths.sweep_dir={plan.folder} holds another sweep. What changed: {'; '.join(changes)}. "
         f"Give another folder, or sweep.extend=true to {more}"

@@ -27,6 +27,7 @@ from loomlab.sweep.plan import Plan
 from loomlab.sweep.proposals import Proposals, show_search
 from loomlab.sweep.record import hidden, record, refuse, secrets_of
 from loomlab.sweep.screen import Screen
+from loomlab.sweep.words import counted
 
 
 @dataclass
@@ -109,7 +110,7 @@ def _run(prepared: Prepared) -> int:
     jobs = ledger.jobs()
     done = sum(job.state in (DONE, PRUNED) for job in jobs)
     if done:
-        screen.say(f"{done} of {len(jobs)} jobs are done already")
+        screen.say(f"{done} of {counted(len(jobs))} are done already")
     page = PageRefresh(ledger.folder)
     folders = Folders(ledger, prepared.flags, plan.configs, prepared.secrets)
     conductor = Conductor(

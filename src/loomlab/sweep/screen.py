@@ -13,7 +13,7 @@ from loomlab.run.ledger import DONE, FAILED, PRUNED, REFUSED, Job, Ledger
 from loomlab.run.speed_record import Cost
 from loomlab.sweep.progress import Watch
 from loomlab.sweep.standing import Board, standing
-from loomlab.sweep.words import duration, flops, outcome
+from loomlab.sweep.words import counted, duration, flops, outcome
 
 SHOWN = 40  # rows of a plan; the rest is counted
 
@@ -36,7 +36,7 @@ class Screen:
     def plan(self, jobs: Sequence[Job], costs: Sequence[Cost], n_parallel: int) -> None:
         """The jobs that are to be run, what tells them apart, and what they will take."""
         keys = list(dict.fromkeys(k for job in jobs for k in job.differs))
-        table = Table(title=f"{len(jobs)} jobs", title_justify="left")
+        table = Table(title=counted(len(jobs)), title_justify="left")
         for heading in ("job", *keys, "tokens", "FLOPs", "time"):
             table.add_column(heading)
         for job, taken in list(zip(jobs, costs, strict=True))[:SHOWN]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from loomlab.run.ledger import ENDED, FAILED, PENDING, RUNNING, Job
 from loomlab.sweep.progress import Progress, Watch
-from loomlab.sweep.words import duration, outcome
+from loomlab.sweep.words import counted, duration, outcome
 
 LOOK_SECONDS = 1.0  # between two looks at the runs, whose processor this is
 ENDED_SHOWN, COMING_SHOWN = 5, 3  # rows of a live table beside those of running jobs
@@ -47,7 +47,7 @@ def standing(
 
 def _title(jobs: Sequence[Job]) -> str:
     counts = Counter(job.state for job in jobs).most_common()
-    return f"{len(jobs)} jobs: {', '.join(f'{number} {state}' for state, number in counts)}"
+    return f"{counted(len(jobs))}: {', '.join(f'{number} {state}' for state, number in counts)}"
 
 
 def _number(one: Progress, named: bool) -> str:

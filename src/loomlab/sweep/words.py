@@ -26,6 +26,11 @@ def outcome(job: Job) -> str:
     return f"{job.state}: {kind}{job.message or ''}".rstrip(": ")
 
 
+def counted(number: int, what: str = "job") -> str:
+    """So many of them, as a person says it."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as a person says them."""
     if seconds is None:
