@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -218,20 +219,30 @@ def another_user(closed: Path) -> Iterator[None]:
         closed.chmod(mode)
 
 
-def test_a_cache_of_another_user(ended: Ended, tiny: Callable[..., list[str]], tmp_path: Path):
-    cache, output = tmp_path / "cache", tmp_path / "new"
-    for folder in (cache / "tokenizers", output):
-        folder.mkdir(parents=True)
-    output.chmod(0o777)
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own are its user's alone
-        folder.chmod(folder.stat().st_mode | 0o055)
-    what = "a cache of another user"
-    given = tiny(*SMALL, *typed(what, tmp_path), f"paths.output_dir={output / 'run'}")
-    with another_user(cache / "tokenizers"):
-        code, said = ended("train", *given)
-    assert code == 2, said
-    told(what, said, tmp_path)
-    assert not list(output.iterdir())
+@pytest.mark.parametrize(
+    ("what", "closed"),
+    [
+        ("a cache of another user", "cache/tokenizers"),
+        ("a cache in a folder of another user", "theirs"),
+        ("an output folder in one of another user", "theirs"),
+    ],
+)
+def test_what_belongs_to_another_user(
+    what: str, closed: str, ended: Ended, tiny: Callable[..., list[str]]
+):
+    """Not in a folder of pytest's, which each of its processes closes to others as it starts."""
+    with tempfile.TemporaryDirectory(prefix="loom-home-") as name:
+        home = Path(name)
+        for folder in (home / closed, home / "new"):
+            folder.mkdir(parents=True)
+        (home / "new").chmod(0o777)
+        home.chmod(0o755)
+        given = tiny(*SMALL, f"paths.output_dir={home / 'new' / 'run'}", *typed(what, home))
+        with another_user(home / closed):
+            code, said = ended("train", *given)
+        assert code == 2, said
+        told(what, said, home)
+        assert not list((home / "new").iterdir())
 
 
 def test_text_that_changes_while_it_is_read(

@@ -35,8 +35,9 @@ KINDS = {
     "epochs": ["budget.steps=null", "budget.epochs=4", "corpus.max_samples=24"],
     "tokens": ["budget.steps=null", f"budget.tokens={STEPS * 64}"],
     "mixture": [
-        "corpus=mixture", "corpus.parts=[text,twice]", "+corpus@corpus.of.twice=text",
-        f"corpus.of.text.path={ALICE}", f"corpus.of.twice.path={ALICE}", "corpus.weights=[3,1]",
+        "corpus=mixture", "corpus.parts=[one,two]", "corpus.weights=[3,1]",
+        *(f"+corpus@corpus.of.{part}=text" for part in ("one", "two")),
+        *(f"corpus.of.{part}.path={ALICE}" for part in ("one", "two")),
     ],
     "distilled": [
         "compression=[distill]", "compression.distill.teacher=self", "model.layers=2",

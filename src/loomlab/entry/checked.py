@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -34,11 +35,11 @@ def checked_run(argv: list[str], overrides: list[str]) -> tuple[list[str], DictC
     folder = Path(str(config.hydra.run.dir))
     if config.resume and config.overwrite:
         raise InputError("resume and overwrite=true: a run goes on or is removed; leave one out")
+    probe(folder, "paths.output_dir")
     if names_folder(recorded) and not (config.resume or config.overwrite):
         refuse_inhabited(folder)
-    probe(folder, "paths.output_dir")
-    if not (cache := Path(str(config.paths.cache_dir))).is_dir():  # one that is may be read only
-        probe(cache, "paths.cache_dir")
+    if not os.path.isdir(cache := str(config.paths.cache_dir)):  # one that is may be read only
+        probe(Path(cache), "paths.cache_dir")
     return argv, config
 
 

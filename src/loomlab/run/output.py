@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from loomlab.errors import InputError
@@ -28,21 +28,26 @@ def probe(folder: Path, key: str) -> None:
     Raises:
         InputError: it cannot, with the reason; nothing is left behind.
     """
-    place = _nearest(folder)
+    place = folder
     try:
+        place = _nearest(folder)
         with tempfile.TemporaryFile(dir=place, buffering=0) as file:
             if file.write(PROBE) < len(PROBE):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
-        what = f"{place} is a file" if place.is_file() else f"{place}: {error.strerror}"
+        what = f"{place} is a file" if os.path.isfile(place) else f"{place}: {error.strerror}"
         raise InputError(
             f"{key}={folder} cannot be written ({what}): free space or give another folder"
         ) from error
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself or the closest one above it that is there."""
-    return next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+    """The folder itself or the closest one above it that is there; OSError if nobody may look."""
+    for place in (folder.absolute(), *folder.absolute().parents):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(place)
+            return place
+    return Path("/")
 
 
 def require_space(folder: Path, weights: int, saved_states: int) -> None:
