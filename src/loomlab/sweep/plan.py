@@ -37,6 +37,7 @@ from loomlab.sweep.base import Search, Sweep
 from loomlab.sweep.identity import code_version, job_key
 from loomlab.sweep.job_name import job_name
 from loomlab.sweep.spaces import Spaces
+from loomlab.sweep.stacks import each_its_own
 
 # Settings of the sweep, not of its jobs.
 OF_THE_SWEEP = ("sweep", "launch", "hydra")
@@ -74,14 +75,15 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
         code = code_version(all_conf_dirs(arguments)[1:])
         mine = [o for o in parsed if not _of_the_sweep(o) or o.input_line == ONE_RUN]
         spaces = Spaces(sweep.search, loader, catalog)
-        jobs = sweep.repeated(sweep.expand(mine, spaces), int(master.seed))
+        written = sweep.repeated(sweep.expand(mine, spaces), int(master.seed))
+        jobs = written if isinstance(sweep, Search) else each_its_own(written)
         checked = check_jobs(jobs, loader, catalog)
         made = Plan(sweep, instantiate(master.launch), folder, code, overrides, checked)
         if isinstance(sweep, Search):
             before = Ledger(folder).definition() if is_sweep(folder) else {}
             sweep.foresee(list(checked.configs.values()), before)
         else:
-            _identify(made)
+            _identify(made, varied_keys(written))
     return made
 
 
@@ -149,9 +151,8 @@ def _master(parsed: Sequence[Override], loader: ConfigLoader, catalog: Catalog) 
     return config
 
 
-def _identify(made: Plan) -> None:
+def _identify(made: Plan, varied: list[str]) -> None:
     """Give each job that is not refused its key, its folder and what tells it from the others."""
-    varied = varied_keys(made.checked.jobs)
     first: dict[str, int] = {}
     for position, overrides in enumerate(made.checked.jobs):
         if position in made.checked.problems:
