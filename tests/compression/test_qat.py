@@ -8,6 +8,7 @@ import torch
 from loomlab.compression.qat import QAT
 from loomlab.errors import InputError
 from loomlab.model.gpt import GPTConfig
+from loomlab.report.row import read_row
 from loomlab.run.finished_run import FinishedRun
 from loomlab.run.folder import RunFolder
 
@@ -76,3 +77,9 @@ def test_a_run_saves_the_integers(train: Callable[..., RunFolder], optimizer: st
     assert summary["compression"]["QAT"]["layers"] == 4
     assert summary["best"]["val/loss"] == pytest.approx(summary["final"]["val/loss"], rel=1e-4)
     assert FinishedRun(folder.path).model.transformer.layers[0].mlp.up.codes.dtype == torch.int8
+    assert summary["compressed"]["before"] == {}, "training saw what is saved"
+    after, written = summary["compressed"]["after"], folder.model / "model.safetensors"
+    assert after["bytes_on_disk"] == written.stat().st_size
+    assert after["parameters"] >= after["non_zeros"] > 0
+    assert after["val/loss"] == summary["best"]["val/loss"]
+    assert read_row("a", folder, None).costs["latency_seconds"] == after["latency_seconds"] > 0

@@ -34,15 +34,16 @@ def finish(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision,
     measured_before: dict[str, Any] | None = None, scored: dict[str, float] | None = None,
 ) -> tuple[dict[str, float], dict[str, Any]]:  # fmt: skip
-    """Finish, score and save the model; its numbers, and what compression changed, if it did.
+    """Finish, score and save the model; its numbers, and what compression made of it, if any did.
 
-    `scored` are its numbers where they are known already.
+    What it was before is told where the answers have changed. `scored` are its numbers where they
+    are known already.
     """
     whole = (parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches)
     before = _finish_model(parts.compression, *whole, measured_before)
     best = scored or evaluate(*whole)
     save_model(parts.objective, folder)
-    if not before:
+    if not (before or parts.compression):
         return best, {}
     after = as_saved(parts.objective, parts.corpus, folder.model)
     return best, {"compressed": {"before": before, "after": best | after}}
