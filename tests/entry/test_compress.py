@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tests.conftest import TINY
 
 from loomlab.compose.composer import compose_job, composing
-from loomlab.entry.compress_source import beginning_of
+from loomlab.entry.compress_source import beginning_of, refusals
 from loomlab.quoting import override
 from loomlab.report.collect import collect
 from loomlab.report.page_data import page_data
@@ -85,7 +86,8 @@ def test_a_transformers_folder_is_compressed_as_well(
     ("given", "words"),
     [
         (["compression=[]"], "compression is empty"),
-        (["compression=[lora]"], "LoRA acts through training"),
+        (["compression=[dora]"], "compression.dora: acts through training; use `loom train"),
+        (["compression=[prune_movement]"], "compression.prune_movement: acts through training"),
         (["compression=[quantize_int8,gptq]"], "cannot be combined"),
         (["compression=[quantize_int8]", "compression.quantize_int8.targets=[quary]"], "quary"),
         (["compression=[gptq]", "compression.gptq.group_size=24"], "group_size=24"),
@@ -130,9 +132,12 @@ def test_a_sparse_run_is_compressed_again_and_a_quantized_one_is_refused(
     assert summary["compression"]["QuantizeInt8"]["sparsity"] >= 0.5
     assert "PruneWanda" not in summary["compression"]
     out = f"paths.output_dir={tmp_path / 'more'}"
-    code, said = ended("compress", small, "compression=[prune_wanda]", out)
+    code, said = ended("compress", small, "compression=[gptq]", out)
     assert code == 2
     assert "quantized already" in said
+    code, said = ended("compress", small, "compression=[prune_wanda]", out)
+    assert code == 2
+    assert f"{sparse} was made by it already; compress what it was made of, {parent.path}" in said
     code, said = ended("compress", small / "model", "compression=[gptq]", out)
     assert code == 2
     assert f"give the run's own folder, such as {small}" in said
@@ -165,7 +170,8 @@ def test_a_sweep_of_stacks_is_refused_before_any_work(
     parent: RunFolder, ended: Ended, tmp_path: Path
 ):
     for stacks, words in (
-        ("[prune_wanda],[lora]", "LoRA acts through training"),
+        ("[prune_wanda],[lora]", "compression.lora: acts through training"),
+        ("[prune_wanda],[prune_movement],[lora]", "3 jobs, 2 refused; nothing was started:"),
         ("[prune_wanda],[gptq,quantize_int8]", "cannot be combined"),
     ):
         code, said = ended(
@@ -175,6 +181,35 @@ def test_a_sweep_of_stacks_is_refused_before_any_work(
         assert code == 2
         assert words in said
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_technique_is_not_repeated_unless_it_is_of_other_layers(tmp_path: Path):
+    def run(name: str, made_of: Path | None, **compression: dict) -> Path:
+        folder = RunFolder(tmp_path / name)
+        folder.create(OmegaConf.create({"compression": compression}), [])
+        folder.write_summary({"parent": str(made_of)} if made_of else {})
+        return folder.path
+
+    def said(source: Path | str | None, targets: list[str]) -> list[str]:
+        node = {"_target_": "loomlab.compression.prune_wanda.PruneWanda", "targets": targets}
+        config = {"init": source and str(source), "compression": {"prune_wanda": node}}
+        return [str(problem) for problem in refusals(OmegaConf.create(config))]
+
+    trained = run("trained", None, prune_gradual={})
+    sparse = run("sparse", trained, prune_wanda={"targets": ["mlp.*"]})
+    small = run("small", sparse, quantize_int8={})
+    twice = f"compression.prune_wanda: {sparse} was made by it already; "
+    for source in (small, sparse):
+        assert said(source, []) == [f"{twice}compress what it was made of, {trained}"]
+        assert said(source, ["qkv", "mlp.*"]) == said(source, [])
+        assert said(source, ["qkv"]) == []
+    assert said(trained, []) == said("no/run", []) == said(None, []) == []
+    again = run("again", None, prune_wanda={})
+    assert said(again, ["qkv"]) == [
+        f"compression.prune_wanda: {again} was made by it already; take another one"
+    ]
+    RunFolder(again).write_summary({"parent": str(again)})  # a record that leads nowhere
+    assert len(said(again, [])) == 1
 
 
 def test_only_what_makes_the_model_is_taken_over_from_a_run(tmp_path: Path):

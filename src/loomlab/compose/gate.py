@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from hydra.core.config_loader import ConfigLoader
@@ -32,6 +32,12 @@ class Checked:
     configs: dict[int, DictConfig] = field(default_factory=dict)
     added: dict[int, list[str]] = field(default_factory=dict)
     problems: dict[int, list[Problem]] = field(default_factory=dict)
+
+    def refuse(self, wrong: Callable[[DictConfig], list[Problem]]) -> None:
+        """Add what else is wrong with the configs of jobs that the gates let through."""
+        for number, config in self.configs.items():
+            if number not in self.problems and (problems := wrong(config)):
+                self.problems[number] = problems
 
     def only(self) -> DictConfig:
         """The config of a command line for one job.

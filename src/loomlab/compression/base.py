@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 from pytorch_lightning import Callback
 from torch import nn
 
-from loomlab.errors import InputError
-
 
 class Compression:
     """A technique that acts on a model before, during or after training.
@@ -17,7 +15,8 @@ class Compression:
     `stage` orders techniques (lower acts first; equal stages keep the order of selection).
     `conflicts` names options that cannot be combined with this one. `changes_outputs`: what is
     saved answers otherwise than what was trained or loaded, so quality is measured before and
-    after. `ends_last`: the last weights are finished, not the best ones seen before it was done.
+    after. `needs_training`: though it does, nothing of it can be done to finished weights.
+    `ends_last`: the last weights are finished, not the best ones seen before it was done.
     `rows` is how many training rows `calibrate` must be given at least.
     """
 
@@ -28,6 +27,7 @@ class Compression:
     matrices: ClassVar[bool] = True  # whether matrices of linear layers are left to train
     conflicts: ClassVar[tuple[str, ...]] = ()
     changes_outputs: ClassVar[bool] = False
+    needs_training: ClassVar[bool] = False
     ends_last: ClassVar[bool] = False
     rows: int = 0
 
@@ -58,17 +58,3 @@ class Compression:
 def in_order(techniques: list[Compression]) -> list[Compression]:
     """Techniques by stage; selection order is kept within a stage."""
     return sorted(techniques, key=lambda t: t.stage)
-
-
-def require_post_training(techniques: Iterable[Compression]) -> None:
-    """Refuse a technique that has no effect but through training.
-
-    Raises:
-        InputError: naming it.
-    """
-    for technique in techniques:
-        if not technique.changes_outputs:
-            raise InputError(
-                f"compression: {type(technique).__name__} acts through training; use `loom train "
-                "init=RUN_DIR` with it"
-            )

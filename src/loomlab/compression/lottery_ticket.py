@@ -32,6 +32,7 @@ class LotteryTicket(Compression):
     tensor_parallel = True
     cut_up = True
     changes_outputs = True
+    needs_training = True
     ends_last = True
     problem_check = "loomlab.compression.lottery_rounds.problems"
     conflicts = (

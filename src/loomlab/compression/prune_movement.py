@@ -32,6 +32,7 @@ class PruneMovement(Compression):
     stage = 30
     cut_up = True  # a layer has its whole weight while it answers; not so in tensor parallelism
     changes_outputs = True
+    needs_training = True
     ends_last = True
     conflicts = (
         "lora", "dora", "pissa", "vera", "ia3", "oft", "adapters", "prefix_tuning", "qlora",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loomlab.entry.arguments import Arguments
-from loomlab.entry.compress_source import beginning_of
+from loomlab.entry.compress_source import beginning_of, refusals
 from loomlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ def compress_one(
     from loomlab.run.session import execute
 
     prepare([])
-    config = check(overrides).only()
+    checked = check(overrides)
+    checked.refuse(refusals)
+    config = checked.only()
     if around and not config.compression:
         raise InputError("compression is empty: say what to do, as in compression=[quantize_int8]")
     output = Path(str(config.hydra.run.dir))
@@ -93,19 +95,15 @@ def _sweep(source: Path, beginning: list[str], overrides: list[str]) -> int:
 
     An empty stack is a job like the others: the model as it is, measured as they are.
     """
-    from loomlab.compression.base import require_post_training
     from loomlab.entry.checked import OF_SWEEP, names_folder
-    from loomlab.run.constructor import constructor
     from loomlab.run.output import probe
     from loomlab.sweep.plan import plan
     from loomlab.sweep.run import prepare_sweep, run_recorded
 
-    made = plan([*beginning, *overrides])
+    made = plan([*beginning, *overrides], wrong=refusals)
     made.verb, made.arguments = "compress", overrides
     made.named = names_folder(overrides, OF_SWEEP)
     made.jobs = [replace(job, tokens=None) for job in made.jobs]  # none are trained on
-    for config in made.configs.values():
-        require_post_training(constructor(node)() for node in config.compression.values())
     probe(made.folder, "paths.sweep_dir")
     given = str(source.absolute() if source.exists() else source)
     return run_recorded() if prepare_sweep(made, [given]) else 0

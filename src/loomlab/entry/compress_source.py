@@ -1,11 +1,18 @@
-"""What `loom compress` starts from: a finished run, a model's folder, or a model by its name."""
+"""What `loom compress` starts from, a finished run, a model's folder or a model by its name; and
+what cannot be done to it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+from omegaconf import DictConfig
+
+from loomlab.catalog.problem import Problem
 from loomlab.catalog.search import package_conf
+from loomlab.catalog.source import read_target
 from loomlab.entry.resume import value_of
 from loomlab.errors import InputError
 from loomlab.quoting import override, to_type
@@ -51,6 +58,48 @@ def beginning_of(source: Path) -> list[str]:
         "(config.json): give the folder that `loom train` named at its end, or one of "
         f"{', '.join(known)}"
     )
+
+
+def refusals(config: DictConfig) -> list[Problem]:
+    """Techniques that act through training alone, and those that the source was made by already.
+
+    Of one that names layers by `targets`, those of other layers are no repetition.
+    """
+    return [*_of_training(config), *_repeated(config)]
+
+
+def _of_training(config: DictConfig) -> Iterator[Problem]:
+    for name, node in config.compression.items():
+        declared = read_target(node._target_).attributes
+        if declared.get("needs_training") or not declared.get("changes_outputs"):
+            fix = "use `loom train init=RUN_DIR` with it"
+            yield Problem(f"compression.{name}", "acts through training", fix)
+
+
+def _repeated(config: DictConfig) -> Iterator[Problem]:
+    done = list(_done_to(Path(str(config.init)))) if config.init else []
+    for name, node in config.compression.items():
+        own = set(node.get("targets") or [])
+        for run, parent, technique, targets in done:
+            if technique == name and not (own and targets and own.isdisjoint(targets)):
+                fix = f"compress what it was made of, {parent}" if parent else "take another one"
+                yield Problem(f"compression.{name}", f"{run} was made by it already", fix)
+                break
+
+
+def _done_to(source: Path) -> Iterator[tuple[Path, str, str, set[str]]]:
+    """What was done to a run and to those it was made of: run, its parent, technique, targets."""
+    from loomlab.run.folder import RunFolder
+
+    run, seen = source, set[Path]()
+    while (run / "config.yaml").is_file() and run not in seen:
+        seen.add(run)
+        parent = str(RunFolder(run).summary().get("parent") or "")
+        for name, node in (RunFolder(run).config().get("compression") or {}).items():
+            yield run, parent, name, set(node.get("targets") or [])
+        if not parent:
+            return
+        run = Path(parent)
 
 
 def shipped() -> list[str]:

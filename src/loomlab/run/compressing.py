@@ -6,7 +6,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from loomlab.compression.base import require_post_training
 from loomlab.precision.base import Precision
 from loomlab.run.assembly import Assembled, compression_of
 from loomlab.run.finishing import finish, measured
@@ -16,13 +15,8 @@ from loomlab.run.folder import RunFolder
 def compress(
     config: DictConfig, parts: Assembled, folder: RunFolder, precision: Precision
 ) -> dict[str, Any]:
-    """Compress the weights the run starts from, which are not trained.
-
-    Raises:
-        InputError: a technique that has no effect but through training.
-    """
+    """Compress the weights the run starts from, which are not trained."""
     parts.compression = compression_of(config, parts.corpus)
-    require_post_training(parts.compression)
     before = measured(
         parts.objective, parts.corpus, precision.bf16, config.trainer.limit_val_batches
     )

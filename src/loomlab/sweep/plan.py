@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from loomlab.allow import authorize
 from loomlab.catalog.options import Catalog
+from loomlab.catalog.problem import Problem
 from loomlab.catalog.root import known_steps
 from loomlab.catalog.search import all_conf_dirs
 from loomlab.compose.composer import compose_job, composing
@@ -61,8 +62,14 @@ class Plan:
     named: bool = True  # its folder, by the user; else it gets one that no other has
 
 
-def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
+def plan(
+    overrides: list[str],
+    arguments: list[str] | None = None,
+    wrong: Callable[[DictConfig], list[Problem]] = lambda _: [],
+) -> Plan:
     """Expand, compose and check the jobs of `loom train -m OVERRIDES`; nothing is started.
+
+    `wrong` is what else is asked of the config of each job.
 
     Raises:
         InputError: the sweep itself (not one of its jobs) cannot be as it was given.
@@ -78,6 +85,7 @@ def plan(overrides: list[str], arguments: list[str] | None = None) -> Plan:
         written = sweep.repeated(sweep.expand(mine, spaces), int(master.seed))
         jobs = written if isinstance(sweep, Search) else each_its_own(written)
         checked = check_jobs(jobs, loader, catalog)
+        checked.refuse(wrong)
         made = Plan(sweep, instantiate(master.launch), folder, code, overrides, checked)
         if isinstance(sweep, Search):
             before = Ledger(folder).definition() if is_sweep(folder) else {}

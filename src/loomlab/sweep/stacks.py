@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loomlab.compose.axes import AXES
+from loomlab.catalog.axes import AXES
 
 STACKED = tuple(axis.name for axis in AXES if axis.multiple)
 
