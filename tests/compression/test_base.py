@@ -1,5 +1,7 @@
 """What techniques share: no-ops unless they say otherwise, and their order."""
 
+import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from loomlab.allow import resolve
+from loomlab.compose.catalog import Catalog
+from loomlab.compose.search import package_conf
 from loomlab.compression.base import Compression, in_order
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics
@@ -115,15 +120,30 @@ def test_order_is_by_stage_then_by_selection():
     assert in_order([]) == []
 
 
+def test_every_option_says_what_it_is_of_and_when_it_acts():
+    catalog = Catalog([package_conf()])
+    for option in catalog.options["compression"]:
+        source = catalog.source("compression", option)
+        assert source is not None
+        technique = resolve(source.origin, option)
+        assert re.search(r"arXiv\s\d{4}\.\d{5}", f"{technique.__doc__}"), f"the paper of {option}"
+        assert "stage" in source.attributes, f"when {option} acts"
+        assert all(why in source.attributes["because"] for why in source.attributes["requires"])
+
+
 @pytest.mark.usefixtures("own_options")
-def test_a_run_calls_the_moments_in_order_of_stage(train: Callable[..., RunFolder]):
-    folder = train(*SMALL, "compression=[late,early]")
+def test_a_run_calls_the_moments_in_order_of_stage(
+    train: Callable[..., RunFolder], caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, logger="loomlab"):
+        folder = train(*SMALL, "compression=[late,early]")
     moments = sys.modules["noting_techniques"].MOMENTS
     assert moments == [
         f"{moment} {tag}"
         for moment in ("transform", "wrap_loss", "callbacks", "finalize")
         for tag in ("early", "late")
     ]
+    assert "compression=[late,early] acts as [early,late]" in caplog.text
     assert folder.summary()["compression"] == {"Early": {"moments": 8}, "Late": {"moments": 8}}
     assert set(folder.summary()["choice"]["compression"]) == {"early", "late"}
 

@@ -62,6 +62,27 @@ def test_it_loads_again_as_it_was_saved(name: str, tmp_path):
     assert all(t.dtype == torch.int8 for t in codes.values())
 
 
+@torch.no_grad()
+def test_dynamic_rounds_inputs_token_by_token_too(tmp_path):
+    torch.manual_seed(0)
+    model = GPTConfig(**OWN).build("causal_lm").eval()
+    technique, seen = QuantizeInt8(dynamic=True), []
+    dense = model(input_ids=IDS).logits
+    technique.finalize(technique.transform(model))
+    layer = model.get_submodule("transformer.layers.1.mlp.up")
+    layer.register_forward_hook(lambda _, given, made: seen.extend((given[0], made)))
+    answer = model(input_ids=IDS).logits
+    assert 0 < (answer - dense).abs().max() < 0.1 * dense.abs().max()
+    x, made = seen
+    size = x.abs().amax(-1, keepdim=True) / 127
+    whole = torch.round(x / size).double() @ layer.codes.double().T
+    assert whole.abs().max() > 127, "sums of products of integers"
+    expected = whole * size * layer.scales.T + layer.bias
+    torch.testing.assert_close(made, expected.float(), atol=1e-5, rtol=1e-5)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(load_pretrained(tmp_path, "causal_lm").eval()(IDS).logits, answer)
+
+
 def test_what_was_pruned_stays_zero_and_the_share_exact():
     torch.manual_seed(0)
     model = GPTConfig(**OWN).build("causal_lm")

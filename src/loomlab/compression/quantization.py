@@ -86,6 +86,7 @@ class Quantizer(PostTraining):
     code = "int"
     bits_of: Mapping[str, int] = {}  # of layers by pattern, where not as all others
     group_size: int | None = 0  # inputs that share a scale; 0 for all, None for a usual number
+    activations = 0  # bits that the inputs of layers are rounded to; 0 leaves them floats
 
     def check(self, layers: dict[str, nn.Linear]) -> None:
         """The group size divides every layer, and there are layers for all patterns."""
@@ -104,7 +105,9 @@ class Quantizer(PostTraining):
             bits = self.widths[name]
             scales = scales_of(layer.weight, self.groups[name], bits, self.code)
             codes = encode(layer.weight, scales, bits, self.code)
-            made[name] = quantize_layer(model, name, layer, (codes, scales), bits, self.code)
+            made[name] = quantize_layer(
+                model, name, layer, (codes, scales), bits, self.code, activations=self.activations
+            )
         self._figures = quantized_figures(made)
         return model
 

@@ -6,9 +6,10 @@ from loomlab.compression.quantization import Quantizer
 
 
 class QuantizeInt8(Quantizer):
-    """Round weights to 255 evenly spaced values, one scale per output; activations stay floats.
+    """Round weights to 255 evenly spaced values, one scale per output; of `dynamic` inputs too.
 
-    Dettmers et al. 2022, arXiv 2208.07339, section 2, without its treatment of outliers.
+    Dettmers et al. 2022, arXiv 2208.07339, section 2, without its treatment of outliers; for
+    these there is smoothquant.
     """
 
     stage = 80
@@ -23,7 +24,13 @@ class QuantizeInt8(Quantizer):
 
     def __init__(
         self,
+        dynamic: bool = False,
         targets: list[str] = [],  # noqa: B006  a schema default, never changed
     ) -> None:
-        """`targets` are names of layers (or globs); empty means all of the trunk."""
+        """`dynamic` rounds what goes into a layer to 8 bits, each token by a scale found as it
+        comes, and multiplies integers; else inputs stay floats.
+
+        `targets` are names of layers (or globs); empty means all of the trunk.
+        """
         super().__init__(targets)
+        self.activations = 8 if dynamic else 0

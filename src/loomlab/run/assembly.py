@@ -7,6 +7,7 @@ never the config.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ from loomlab.run.own_groups import OwnGroups
 from loomlab.run.paired_tokenizer import require_paired, weights_of
 from loomlab.scheduler.context import ScheduleContext
 from loomlab.tokenizer.base import Tokenizer
+
+log = logging.getLogger("loomlab")
 
 
 @dataclass
@@ -136,7 +139,11 @@ def compression_of(
         InputError: one that needs more text than there is.
     """
     own = own or own_groups(config)
-    techniques = in_order([own.give(constructor(node))() for node in config.compression.values()])
+    names = {own.give(constructor(node))(): name for name, node in config.compression.items()}
+    techniques = in_order(list(names))
+    if techniques != list(names):
+        acting = ",".join(names[technique] for technique in techniques)
+        log.info("compression=[%s] acts as [%s]", ",".join(names.values()), acting)
     for technique in techniques:
         if technique.rows > corpus.samples:
             raise InputError(
