@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from tests.conftest import TINY
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from loomlab.compose.composer import compose_job, composing
 from loomlab.entry.compress_source import beginning_of, refusals
@@ -82,6 +83,29 @@ def test_a_transformers_folder_is_compressed_as_well(
     assert torch.isfinite(torch.tensor(summary["best"]["val/loss"]))
 
 
+def test_a_gpt2_of_transformers_is_compressed_as_our_own(
+    parent: RunFolder, ended: Ended, tmp_path: Path, tiny: Callable[..., list[str]]
+):
+    """Its layers are no nn.Linear, and nothing of it is skipped in silence."""
+    folder = tmp_path / "gpt2"
+    words = AutoTokenizer.from_pretrained(parent.model)
+    words.save_pretrained(folder)
+    sizes = {"n_layer": 1, "n_embd": 32, "n_head": 2, "n_positions": 64, "vocab_size": len(words)}
+    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder)
+    settings = [o for o in tiny(folder="out") if not o.startswith("tokenizer")]
+    given = [*settings, "compression=[prune_wanda,quantize_int8]"]
+    code, said = ended("compress", folder, *given)
+    assert code == 2
+    assert "Conv1D" in said
+    assert "`loom compress FOLDER model=gpt`" in said
+    code, said = ended("compress", folder, "model=gpt", *SMALL, *given)
+    assert code == 0, said
+    summary = RunFolder(tmp_path / "out").summary()
+    assert summary["parent"] == str(folder)
+    assert summary["compression"]["PruneWanda"]["layers"] == 4
+    assert summary["compression"]["QuantizeInt8"]["sparsity"] >= 0.5
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -131,6 +155,8 @@ def test_a_sparse_run_is_compressed_again_and_a_quantized_one_is_refused(
     )
     assert summary["compression"]["QuantizeInt8"]["sparsity"] >= 0.5
     assert "PruneWanda" not in summary["compression"]
+    assert ended("generate", small, "--prompt", "Alice", "--max-new-tokens", "3")[0] == 0
+    assert ended("evaluate", small)[0] == 0
     out = f"paths.output_dir={tmp_path / 'more'}"
     code, said = ended("compress", small, "compression=[gptq]", out)
     assert code == 2
@@ -219,6 +245,6 @@ def test_only_what_makes_the_model_is_taken_over_from_a_run(tmp_path: Path):
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     given = ["model.width=16", "overwrite=true", "paths.output_dir=x", "paths.cache_dir=c"]
     (tmp_path / "overrides.json").write_text(json.dumps(given))
-    assert beginning_of(tmp_path) == [
+    assert beginning_of(tmp_path, []) == [
         "model.width=16", "paths.cache_dir=c", override("init", tmp_path)
     ]  # fmt: skip

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from loomlab.errors import InputError
 from loomlab.model.reshaped import QuantizedLinear
@@ -38,6 +39,11 @@ def linear_layers(
         raise InputError(
             f"{key}: the layers of this model are quantized already: compress the run it was made "
             "of, with the whole stack in compression=[...]"
+        )
+    if not chosen and any(isinstance(m, Conv1D) for m in model.modules()):
+        raise InputError(
+            f"{key}: the layers of {type(model).__name__} are Conv1D, and it acts on nn.Linear: "
+            "put the weights into model=gpt (init=FOLDER, or `loom compress FOLDER model=gpt`)"
         )
     if not chosen:
         raise InputError(f"{key}: this model has no linear layers (nn.Linear) to act on")

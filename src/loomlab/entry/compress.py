@@ -48,7 +48,7 @@ def run(argv: list[str]) -> int:
     from loomlab.run.output import withdrawn_when_refused
 
     source = Path(options.source)
-    beginning = beginning_of(source)
+    beginning = beginning_of(source, options.overrides)
     if options.multirun:
         return _sweep(source, beginning, options.overrides)
     folder = compress_one([*beginning, *options.overrides], withdrawn_when_refused)

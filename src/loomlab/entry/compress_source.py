@@ -24,8 +24,11 @@ OF_TRAINING = (
 MARKER = "loomlab_layers"  # as in loomlab.model.reshaped, which loads torch
 
 
-def beginning_of(source: Path) -> list[str]:
+def beginning_of(source: Path, overrides: list[str]) -> list[str]:
     """The settings that make the source's model and text, before those of the command line.
+
+    A model in Transformers layout is loaded as it is, or where the command line names another
+    `model`, into that one.
 
     Raises:
         InputError: the folder holds nothing that can be compressed.
@@ -49,6 +52,8 @@ def beginning_of(source: Path) -> list[str]:
                 f"does not know: give the run's own folder, such as {source.parent}"
             )
         path = source.absolute()
+        if any(o.startswith("model=") and value_of(o) != "hf" for o in overrides):
+            return [override("init", path)]
         found = [override("model.name", path), override("tokenizer.name", path)]
         return ["model=hf", "tokenizer=hf", *found]
     if str(source) in (known := shipped()):
