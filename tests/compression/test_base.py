@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from loomlab.allow import resolve
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import package_conf
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 from loomlab.compression.base import Compression, in_order
 from loomlab.run.folder import RunFolder
 from loomlab.run.metrics_file import read_metrics

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from loomlab.allow import resolve
-from loomlab.compose.catalog import Catalog
-from loomlab.compose.search import package_conf
+from loomlab.catalog.options import Catalog
+from loomlab.catalog.search import package_conf
 from loomlab.compression.masks import (
     KeepMasks,
     drop_smallest,

@@ -22,7 +22,7 @@ def perform(train: Callable[..., RunFolder], tmp_path: Path) -> Perform:
         for name, words in commands.items():
             verb, *given = filled(words, output)
             if verb == "compress":
-                given = [*beginning_of(Path(given[0])), *given[2:]]
+                given = [*beginning_of(Path(given[0]), given[2:]), *given[2:]]
             made = plan([o for o in given if o != "-m"])
             assert not made.checked.problems, made.checked.message()
             for job in made.jobs:

@@ -16,7 +16,7 @@ Perform = Callable[[dict[str, list[str]], Path], None]
 def test_its_jobs_are_about_the_shipped_model():
     words = find_study("compression_pretrained").commands(True, [])
     assert all(w[:2] == ["compress", "smollm2"] for w in words.values())
-    checked = plan([*beginning_of(Path("smollm2")), *words["gptq"][2:]]).checked
+    checked = plan([*beginning_of(Path("smollm2"), []), *words["gptq"][2:]]).checked
     assert not checked.problems, checked.message()
     assert [c.compression.gptq.bits for c in checked.configs.values()] == [4, 3]
 

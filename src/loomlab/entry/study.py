@@ -57,7 +57,7 @@ def _check_all(commands: dict[str, list[str]], study: str) -> None:
         if any(EARLIER.search(word) for word in words):
             continue
         if words[0] == "compress":
-            words = [*beginning_of(Path(words[1])), *words[2:]]
+            words = [*beginning_of(Path(words[1]), words[2:]), *words[2:]]
         checked = plan(words).checked
         if checked.problems:
             raise InputError(f"sweep {name} of study {study}: {checked.message()}")
