@@ -17,7 +17,7 @@ from loomlab.quoting import override
 from loomlab.report.collect import collect
 from loomlab.report.page_data import page_data
 from loomlab.run.finished_run import FinishedRun
-from loomlab.run.folder import RunFolder
+from loomlab.run.folder import NEEDED, RunFolder
 from loomlab.run.ledger import DONE, Ledger
 from loomlab.run.prepared import record_choice
 from loomlab.run.session import execute
@@ -212,7 +212,8 @@ def test_a_sweep_of_stacks_is_refused_before_any_work(
 def test_a_technique_is_not_repeated_unless_it_is_of_other_layers(tmp_path: Path):
     def run(name: str, made_of: Path | None, **compression: dict) -> Path:
         folder = RunFolder(tmp_path / name)
-        folder.create(OmegaConf.create({"compression": compression}), [])
+        needed = {axis: {"_target_": "x"} for axis in NEEDED}
+        folder.create(OmegaConf.create({**needed, "compression": compression}), [])
         folder.write_summary({"parent": str(made_of)} if made_of else {})
         return folder.path
 

@@ -140,7 +140,9 @@ def test_what_can_be_no_text_is_refused(trained: Trained, verb: Verb, tmp_path: 
     code, _, errors = verb("predict", trained("labels"), path)
     assert code == 2
     assert f"{path} is a file: label each of its lines by --file {path}" in errors
-    assert verb("predict", trained("labels"), "long " * 300)[0] == 0, "too long for a name"
+    code, out, _ = verb("predict", trained("labels"), "two\nlines, " + "long " * 100)
+    assert code == 0, "too long for the name of a file"
+    assert out.count("\n") == 1
 
 
 def test_a_missing_file_is_named(trained: Trained, verb: Verb):

@@ -1,9 +1,7 @@
 """`loom study`: the sweeps of a folder, drawn, and taken up again."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from tests import warm
@@ -52,11 +50,11 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Callable[..., l
 def forked(study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The study, its sweeps forked with their imports done instead of begun from nothing."""
 
-    def start(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    def start(command: list[str]) -> int:
         assert command[1:3] == ["-m", "loomlab"], command
-        return warm.run(command[3:], tmp_path)
+        return warm.run(command[3:], tmp_path).returncode
 
-    monkeypatch.setattr("loomlab.report.study.subprocess", SimpleNamespace(run=start))
+    monkeypatch.setattr("loomlab.report.study.run_to_its_end", start)
     return study
 
 

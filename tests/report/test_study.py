@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -116,6 +118,24 @@ def test_a_signal_reaches_the_sweep_once_and_is_waited_for(number: signal.Signal
     assert study.run_to_its_end([sys.executable, "-c", script]) == 41
     thread.join()
     assert signal.getsignal(number) == before
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sweep_that_another_process_runs_is_let_be(tmp_path: Path):
+    commands = find_study("mine").commands(smoke=False, extra=[])
+    Ledger(tmp_path / "out" / "first").define({"arguments": []})
+    script = (
+        "import sys, pathlib\nfrom loomlab.run.alone import alone_in\n"
+        "with alone_in(pathlib.Path('out/first')):\n    print('in', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE) as other:
+        assert other.stdout
+        assert other.stdout.readline() == b"in\n"
+        for fresh in (True, False):
+            with pytest.raises(InputError, match=f"being run by process {other.pid}"):
+                run_sweeps(commands, Path("out"), fresh)
+    assert [path.name for path in Path("out").iterdir()] == ["first"]
 
 
 def test_folders_of_any_name_are_quoted(

@@ -7,7 +7,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
-from loomlab.entry.arguments import Arguments
+from loomlab.entry.arguments import Arguments, whole
 from loomlab.errors import InputError
 
 OUTPUTS = Path("outputs")
@@ -24,8 +24,11 @@ def parser() -> Arguments:
         help="folder of a sweep (leet and trackio: of any runs); default: the newest in outputs/",
     )  # fmt: skip
     arguments.add_argument(
-        "--port", type=int, default=0, help="of the report on 127.0.0.1; default: a free one"
-    )
+        "--port",
+        type=whole(0, 65535),
+        default=0,
+        help="of the report on 127.0.0.1; default: a free one",
+    )  # fmt: skip
     arguments.add_argument(
         "--view", choices=tuple(VIEWS), default="report",
         help="report: the page of `loom report` in a browser, kept up to date (default); leet: "

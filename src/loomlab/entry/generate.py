@@ -25,7 +25,7 @@ def parser() -> Arguments:
     )
     arguments.add_argument("--greedy", action="store_true", help="always the likeliest token")
     arguments.add_argument("--count", type=whole(1), default=1, help="how many texts")
-    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--seed", type=whole(0, 2**63 - 1), default=0)
     return arguments
 
 

@@ -57,11 +57,12 @@ def _text_lines(
 
     if label_unit(model.config) is not None:
         for told, numbers in predict_numbers(model, tokenizer, texts, length):
-            yield [f"{_numbers(numbers)}\t{told}"]
+            yield [f"{_numbers(numbers)}\t{' '.join(told.splitlines())}"]
         return
     for predicted in predict_labels(model, tokenizer, texts, length):
         named = predicted.probabilities if every else predicted.labels
-        yield [f"{_shown(named, predicted.probabilities)}\t{predicted.text}"]
+        told = " ".join(predicted.text.splitlines())
+        yield [f"{_shown(named, predicted.probabilities)}\t{told}"]
 
 
 def _word_lines(

@@ -18,6 +18,7 @@ import yaml
 from loomlab.errors import InputError, did_you_mean
 from loomlab.quoting import given, override
 from loomlab.report.ranking import Row, finished_rows
+from loomlab.run.alone import require_alone
 from loomlab.run.ledger import ENDED, Ledger, is_sweep
 
 DEFINITION = "study.yaml"
@@ -80,10 +81,15 @@ def find_study(name: str) -> Study:
 
 
 def run_sweeps(commands: dict[str, list[str]], output: Path, fresh: bool) -> int:
-    """Run what is left of every sweep; the number of sweeps of which a job failed."""
+    """Run what is left of every sweep; the number of sweeps of which a job failed.
+
+    Raises:
+        InputError: another process runs one of them now, or a run it starts from is not there.
+    """
     failed = 0
     for name, words in commands.items():
         folder = output / name
+        require_alone(folder)
         command = filled(words, output)
         overrides = command[command.index("-m") + 1 :]
         if fresh and folder.exists():
