@@ -121,6 +121,9 @@ def test_the_steepest_descent_is_suggested():
     losses = [5.0, 5.0, 4.9, 4.5, 3.0, 2.5, 2.4, 9.0]
     curve = [Tried(10.0**-n, loss, loss) for n, loss in zip(range(8, 0, -1), losses, strict=True)]
     assert steepest(curve) == 10.0**-4, "between 4.5 and 2.5"
+    spike = [*losses[:-1], 20.0, 12.0, 6.0, 5.0]  # it explodes, and comes back by half
+    curve = [Tried(10.0**n, loss, loss) for n, loss in enumerate(spike, -8)]
+    assert steepest(curve) == 10.0**-4, "falling from a height is no learning"
     rising = [Tried(10.0**n, n, n) for n in range(8)]
     assert steepest(rising) is None
     assert steepest(curve[:1]) is None

@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -146,15 +147,16 @@ def put_back(pl_module: pl.LightningModule) -> Iterator[None]:
 def steepest(curve: list[Tried]) -> float | None:
     """The rate at which the smoothed loss falls fastest with the rate's logarithm.
 
-    Rates are equally far apart in logarithm, so differences over two neighbours are slopes. The
-    first tenth is left out, where the average has seen little. None where the loss never falls.
+    Rates are equally far apart in logarithm, so differences over two neighbours are slopes. Only
+    falls to where the loss has not been before count: one that has exploded falls steeply, too.
+    The first tenth is left out, where the average has seen little. None where it never falls.
     """
     start = max(1, len(curve) // 10)
+    lowest = list(accumulate((tried.smoothed for tried in curve), min))
     slopes = {
-        middle.lr: after.smoothed - before.smoothed
-        for before, middle, after in zip(
-            curve[start - 1 :], curve[start:], curve[start + 1 :], strict=False
-        )
+        curve[at].lr: curve[at + 1].smoothed - curve[at - 1].smoothed
+        for at in range(start, len(curve) - 1)
+        if curve[at + 1].smoothed < lowest[at]
     }
     if not slopes or min(slopes.values()) >= 0:
         return None

@@ -18,9 +18,8 @@ def parser() -> Arguments:
         prog="loom predict",
         description="Print label and probability, a tab and the text, one line a text; of a "
         "tagger those of each word, one line a word, and an empty line after each text; of a "
-        "model of regression its number. "
-        "Without texts, each line of the standard input is one. On a terminal the standard error "
-        "says how far it is.",
+        "model of regression its number. Without texts, each line of the standard input is one. "
+        "On a terminal the standard error says how far it is.",
     )
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="folder of a finished run")
     arguments.add_argument("texts", nargs="*", type=text, metavar="TEXT", help="text to label")
@@ -61,8 +60,8 @@ def _text_lines(
         return
     for predicted in predict_labels(model, tokenizer, texts, length):
         named = predicted.probabilities if every else predicted.labels
-        told = " ".join(predicted.text.splitlines())
-        yield [f"{_shown(named, predicted.probabilities)}\t{told}"]
+        said = _shown(named, predicted.probabilities)
+        yield [f"{said}\t{' '.join(predicted.text.splitlines())}"]
 
 
 def _word_lines(
