@@ -29,7 +29,7 @@ PAIRS = [(option, objective) for option in OPTIONS for objective in OBJECTIVES]
 
 
 @pytest.mark.parametrize(
-    "pair", fast_slow_soak(PAIRS, slow=[("fsdp2_tp", "classification")]), ids="-".join
+    "pair", fast_slow_soak(PAIRS, slow=[("tp", "classification")]), ids="-".join
 )
 @pytest.mark.usefixtures("warm_ranks")
 def test_twenty_clipped_steps_are_those_of_one_process(

@@ -129,7 +129,7 @@ def test_only_what_is_trained_is_averaged(train: Train):
     assert all("lora_" in name for name in names)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_in_either_mode_it_resumes_exactly(
     tiny: Callable[..., list[str]], warm: Callable[..., WarmProcess], train: Train, tmp_path: Path
 ):
