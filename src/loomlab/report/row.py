@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from loomlab.catalog.yaml_file import fault
 from loomlab.errors import InputError, first_line
 from loomlab.report.metric import LIKELIHOOD, MORE_IS_BETTER, NUMBERS, PSEUDO, PSEUDO_LIKELIHOOD
 from loomlab.report.settings import SEED, Settings, of_config, of_overrides, parsed
@@ -118,7 +119,7 @@ def read_config(run: RunFolder) -> tuple[dict[str, Any] | None, str]:
     try:
         config = yaml.load(path.read_text(encoding="utf-8"), loader)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        return {}, f"{CONFIG} is damaged: {first_line(error)}"
+        return {}, f"{CONFIG} is damaged: it {fault(error)}"
     return (config, "") if isinstance(config, dict) else ({}, f"{CONFIG} holds no settings")
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from loomlab import strict_json
 from loomlab.allow import remember, trust_recorded
 from loomlab.catalog.resolvers import register_resolvers
+from loomlab.catalog.yaml_file import fault
 from loomlab.errors import InputError, first_line
 from loomlab.secrets import masked, masked_override, recordable
 
@@ -88,7 +89,7 @@ class RunFolder:
         try:
             config = OmegaConf.load(path)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"{path} is damaged: {first_line(error)}") from error
+            raise InputError(f"{path} is damaged: it {fault(error)}") from error
         if not isinstance(config, DictConfig):
             raise InputError(f"{path} is damaged: it holds no settings")
         if missing := [axis for axis in NEEDED if not config.get(axis)]:
