@@ -1,10 +1,10 @@
 """Other runs as input: what does not fit is named, and a run that is refused stays as it was."""
 
+import ctypes
 import json
 import os
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,9 @@ from loomlab.run.folder import RunFolder
 SMALL = ["model.layers=1", "model.width=16", "model.heads=2"]
 ALICE = (Path(__file__).parent / "data" / "alice.txt").read_text(encoding="utf-8")
 CHECKPOINT = ["callbacks=[checkpoint]", "callbacks.checkpoint.keep_best=false"]
-NOBODY = 65534
+VERSION = 0x20080522  # of the layout of capabilities, see capset(2)
+RIGHTS = ctypes.c_uint32 * 6  # those in force are the first word, and the fourth
+TO_READ_ALL = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 Ended = Callable[..., tuple[int, str]]
 
 
@@ -206,16 +208,17 @@ def test_loading_says_what_is_damaged(ended: Ended, run: RunFolder):
 
 @contextmanager
 def another_user(closed: Path) -> Iterator[None]:
-    """A process that may not read a folder; root may, so that it becomes somebody else."""
-    mode, root = closed.stat().st_mode, os.geteuid() == 0
-    closed.chmod(0o700 if root else 0)
-    if root:
-        os.seteuid(NOBODY)
+    """A process that may not read a folder; root may, so that it lets go of that right."""
+    mode = closed.stat().st_mode
+    closed.chmod(0)
+    libc, header, rights = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(VERSION, 0), RIGHTS()
+    assert libc.capget(header, rights) == 0
+    fewer = RIGHTS(rights[0] & ~TO_READ_ALL, *rights[1:])
+    assert libc.capset(header, fewer) == 0
     try:
         yield
     finally:
-        if root:
-            os.seteuid(0)
+        assert libc.capset(header, rights) == 0
         closed.chmod(mode)
 
 
@@ -228,21 +231,16 @@ def another_user(closed: Path) -> Iterator[None]:
     ],
 )
 def test_what_belongs_to_another_user(
-    what: str, closed: str, ended: Ended, tiny: Callable[..., list[str]]
+    what: str, closed: str, ended: Ended, tiny: Callable[..., list[str]], tmp_path: Path
 ):
-    """Not in a folder of pytest's, which each of its processes closes to others as it starts."""
-    with tempfile.TemporaryDirectory(prefix="loom-home-") as name:
-        home = Path(name)
-        for folder in (home / closed, home / "new"):
-            folder.mkdir(parents=True)
-        (home / "new").chmod(0o777)
-        home.chmod(0o755)
-        given = tiny(*SMALL, f"paths.output_dir={home / 'new' / 'run'}", *typed(what, home))
-        with another_user(home / closed):
-            code, said = ended("train", *given)
-        assert code == 2, said
-        told(what, said, home)
-        assert not list((home / "new").iterdir())
+    for folder in (tmp_path / closed, tmp_path / "new"):
+        folder.mkdir(parents=True)
+    given = tiny(*SMALL, f"paths.output_dir={tmp_path / 'new' / 'run'}", *typed(what, tmp_path))
+    with another_user(tmp_path / closed):
+        code, said = ended("train", *given)
+    assert code == 2, said
+    told(what, said, tmp_path)
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_text_that_changes_while_it_is_read(

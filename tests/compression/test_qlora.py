@@ -83,7 +83,7 @@ def test_targets_that_are_not_there_and_layers_that_are_no_linear_are_refused():
         QLoRA(targets=["quary"]).transform(GPTConfig(**OWN).build("causal_lm"))
     config = {"n_layer": 1, "n_head": 2, "n_embd": 16}
     model = HFModel(architecture_type="gpt2", config=config, **SIZES).build("causal_lm")
-    with pytest.raises(InputError, match="no linear layers"):
+    with pytest.raises(InputError, match="are Conv1D, and it acts on"):
         QLoRA().transform(model)
 
 

@@ -127,9 +127,10 @@ def test_a_damaged_summary_is_said_in_a_sentence(tiny: Tiny):
     run = loomlab.prepare(*tiny(*SMALL))
     for content in ("{", "[1]"):
         (run.path / "summary.json").write_text(content)
-        assert repr(loomlab.Run(run.path)).endswith("damaged)")
-        with pytest.raises(InputError, match=r"summary\.json (is damaged|holds no summary)"):
-            _ = run.summary
+        assert repr(run).endswith("damaged)")
+        for look in (lambda: run.summary, lambda: loomlab.Run(run.path)):
+            with pytest.raises(InputError, match=r"summary\.json (is damaged|holds no summary)"):
+                look()
 
 
 def test_a_run_is_resumed_and_not_run_over(tiny: Tiny, tmp_path: Path):

@@ -44,8 +44,9 @@ def test_single_bad_value_of_a_range(planned: Planned):
 
 
 def test_sweep_that_cannot_be_read(planned: Planned):
-    with pytest.raises(InputError, match="cannot be read as an override"):
-        planned("seed=[1", "model=gpt")
+    with pytest.raises(InputError, match="cannot be read as an override") as refused:
+        planned("seed=1,2", "model=gpt", "'probe=[samples]'")
+    assert str(refused.value).count("\n  - ") == 1, "that one is all that is wrong"
 
 
 def test_seeds_of_repeated_jobs(planned: Planned):

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
 from loomlab.errors import InputError
+from loomlab.report.row import read_config
 from loomlab.report.thinning import Columns, logged, read_columns
 from loomlab.run.folder import RunFolder, find_runs
 
@@ -96,5 +96,5 @@ def settings(run: RunFolder) -> dict[str, Any]:
         elif not trail.rpartition(".")[2].startswith("_"):
             found[trail] = node
 
-    walk(OmegaConf.to_container(run.config(), resolve=False), "")
+    walk(read_config(run)[0] or {}, "")
     return found

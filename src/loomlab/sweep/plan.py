@@ -96,10 +96,17 @@ def plan(
 
 
 def _parsed(overrides: list[str], loader: ConfigLoader, catalog: Catalog) -> list[Override]:
-    try:
-        return OverridesParser.create(config_loader=loader).parse_overrides(overrides)
-    except HydraException:  # the gate names the override that cannot be read
-        raise InputError(check_jobs([overrides], loader, catalog).message()) from None
+    parser = OverridesParser.create(config_loader=loader)
+    parsed: list[Override] = []
+    unreadable = []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except HydraException:
+            unreadable.append(text)
+    if unreadable:  # the gate says what is wrong with them
+        raise InputError(check_jobs([unreadable], loader, catalog).message())
+    return parsed
 
 
 def _with_written(
