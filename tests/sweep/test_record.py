@@ -54,6 +54,7 @@ def test_sweeps_of_one_second_have_a_folder_each(planned: Callable[..., Plan], t
         made = planned(f"seed={seeds}", f"paths.sweep_dir={tmp_path / '12-00-00'}")
         made.named = False  # as where the moment names it
         folders.append(record(made, []).folder)
+        assert made.named
         assert made.folder == folders[-1], "where Hydra is led to"
     assert [folder.name for folder in folders] == ["12-00-00", "12-00-00-2", "12-00-00-3"]
     assert [len(Ledger(folder).jobs()) for folder in folders] == [2, 2, 1]
@@ -161,3 +162,7 @@ def test_a_second_command_on_a_sweep_that_runs_is_refused(
     assert run.run_recorded() == 5
     assert not (tmp_path / RUNNING).exists()
     assert len(Ledger(tmp_path).jobs()) == 2
+    made.folder, made.named = tmp_path / "unnamed" / "12-00-00", False
+    assert run.prepare_sweep(made, [])
+    assert run.run_recorded() == 5, "the folder that is locked is that of the ledger"
+    assert [path.name for path in (tmp_path / "unnamed").iterdir()] == ["12-00-00"]

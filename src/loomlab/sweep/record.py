@@ -26,8 +26,7 @@ def record(plan: Plan, flags: list[str]) -> Ledger:
         InputError: the folder holds another sweep, and `sweep.extend=true` was not given; or it
             cannot be made.
     """
-    if not plan.named:
-        plan.folder = new_folder(plan.folder)  # another may have begun in the same second
+    settle(plan)
     there = is_sweep(plan.folder)
     if there:
         _require_same(plan, Ledger(plan.folder))
@@ -45,6 +44,17 @@ def record(plan: Plan, flags: list[str]) -> Ledger:
             fresh.append(dataclasses.replace(recorded(job), number=position, folder=folder))
     ledger.add(fresh)
     return ledger
+
+
+def settle(plan: Plan) -> None:
+    """Give a sweep whose folder nobody named one that no other has, once.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    if not plan.named:
+        plan.folder = new_folder(plan.folder)  # another may have begun in the same second
+        plan.named = True
 
 
 def definition(plan: Plan, flags: list[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from loomlab.sweep.conduct import Conductor
 from loomlab.sweep.folders import Folders
 from loomlab.sweep.plan import Plan
 from loomlab.sweep.proposals import Proposals, show_search
-from loomlab.sweep.record import hidden, record, refuse, secrets_of
+from loomlab.sweep.record import hidden, record, refuse, secrets_of, settle
 from loomlab.sweep.screen import Screen
 from loomlab.sweep.words import counted
 
@@ -63,6 +63,7 @@ def prepare_sweep(plan: Plan, flags: list[str]) -> bool:
         screen.say("sweep.dry_run=true: nothing is started")
         return False
     _require_unwritten_secrets(plan)
+    settle(plan)
     make_private(plan.folder)
     with ExitStack() as held:
         held.enter_context(alone_in(plan.folder))
